@@ -1,0 +1,149 @@
+"""`reelseek index add`"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from commands.options import db_option
+from commands.progress import progress_for
+from commands.text import clock, counted, shown_path
+from indexer.encoders.lite import LiteImageEncoder
+from indexer.intake import Handled, Intake, Outcome, find_files
+from indexer.pipeline import IndexSettings
+from indexer.scenes import DEFAULT_SCENES, SceneSettings
+from indexer.timeline import DEFAULT_OVERLAP_S, overlap_clips
+from storage.archive import Archive
+from storage.bundles import DEFAULT_BUNDLE, load_bundle, shipped_names
+from storage.errors import SomeVideosFailed
+
+
+def _scene_settings(_ctx: click.Context, _param: click.Parameter, value: str) -> SceneSettings:
+    try:
+        return SceneSettings.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _overlap(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    try:
+        overlap_clips(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      reelseek index add video.mp4
+      reelseek index add /mnt/films --recursive
+      reelseek index add tape.mov --db /mnt/archive/dbs --scenes content:27
+    """
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--recursive", "-r", is_flag=True, help="Index the videos in folders, all the way down.")
+@click.option(
+    "--scenes",
+    default=str(DEFAULT_SCENES),
+    show_default=True,
+    callback=_scene_settings,
+    metavar="DETECTOR",
+    help="How cuts are found: adaptive[:RATIO] or content[:THRESHOLD], PySceneDetect's detectors.",
+)
+@click.option(
+    "--segment-overlap",
+    default=DEFAULT_OVERLAP_S,
+    show_default=True,
+    callback=_overlap,
+    metavar="SECONDS",
+    type=float,
+    help="How much neighbouring 150 s segments share, so that a moment on a border is found whole.",
+)
+@click.option(
+    "--encoder",
+    default=DEFAULT_BUNDLE,
+    show_default=True,
+    type=click.Choice(shipped_names()),
+    help="What turns pictures into vectors; one archive has one encoder.",
+)
+@db_option
+def add(
+    paths: tuple[Path, ...],
+    recursive: bool,
+    scenes: SceneSettings,
+    segment_overlap: float,
+    encoder: str,
+    db: Path,
+) -> None:
+    """Index videos, so that their moments can be searched for.
+
+    Films are read, never written to. Files that have not changed since the last run are skipped
+    at once; a file that was moved keeps what is known of it. One that cannot be read is reported
+    and the rest goes on (exit code 3 at the end). Searching works meanwhile.
+    """
+    files = find_files(paths, recursive, db)
+    bundle = load_bundle(encoder)
+    archive = Archive.create_or_open(db, bundle.stamp)
+    if archive.created:
+        click.echo(f"Made a new archive in {db.absolute()}", err=True)
+    began = time.monotonic()
+    intake = Intake(
+        archive,
+        LiteImageEncoder(bundle),
+        IndexSettings(scenes, segment_overlap),
+        progress_for(len(files)),
+    )
+    outcomes = []
+    for handled in intake.add(files):
+        _report(handled)
+        outcomes.append(handled)
+    _summarise(outcomes, time.monotonic() - began)
+
+
+def _report(handled: Handled) -> None:
+    name = shown_path(str(handled.path))
+    match handled.outcome:
+        case Outcome.INDEXED:
+            assert handled.video is not None
+            video = handled.video
+            click.echo(
+                f"{name}: indexed {clock(video.duration_s)}, {counted(handled.scenes, 'scene')}, "
+                f"{counted(handled.clips, 'clip')}, {_speed(video.duration_s, handled.took_s)}"
+            )
+            for note in video.notes:
+                click.echo(f"{name}: {note}", err=True)
+        case Outcome.UNCHANGED:
+            click.echo(f"{name}: unchanged, skipped")
+        case Outcome.MOVED:
+            click.echo(f"{name}: moved here from {handled.earlier_path}, nothing to index")
+        case Outcome.COPY:
+            click.echo(f"{name}: same content as {handled.earlier_path}, nothing to index")
+        case Outcome.FAILED:
+            click.echo(f"Error: {handled.error}", err=True)
+    sys.stdout.flush()
+
+
+def _speed(duration_s: float, took_s: float) -> str:
+    return f"{duration_s / max(took_s, 1e-3):.1f} × real time"
+
+
+def _summarise(outcomes: list[Handled], took_s: float) -> None:
+    counts = {outcome: 0 for outcome in Outcome}
+    for handled in outcomes:
+        counts[handled.outcome] += 1
+    failed = [handled for handled in outcomes if handled.outcome is Outcome.FAILED]
+    if len(outcomes) == 1 and failed:
+        assert failed[0].error is not None
+        raise SystemExit(failed[0].error.exit_code)
+    if len(outcomes) != 1:
+        parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count]
+        click.echo(f"{', '.join(parts) or 'No videos found'} in {took_s:.1f} s", err=True)
+    if failed:
+        raise SomeVideosFailed(
+            f"{counted(len(failed), 'file')} could not be indexed (see above); the rest is in the "
+            "archive. Run the same command again when they are mended: what is done is skipped."
+        )

@@ -1,0 +1,41 @@
+"""How times, paths and tables are written for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def clock(seconds: float) -> str:
+    """Seconds as HH:MM:SS.mmm, e.g. 3723.5 as "01:02:03.500"; a sign in front if negative."""
+    milliseconds = round(abs(seconds) * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    sign = "-" if seconds < 0 and (minutes or milliseconds) else ""
+    hours, minutes = divmod(minutes, 60)
+    return f"{sign}{hours:02d}:{minutes:02d}:{milliseconds // 1000:02d}.{milliseconds % 1000:03d}"
+
+
+def shown_path(path: str) -> str:
+    """A path as short as it can be typed from here: relative below the working directory."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return path
+
+
+def counted(count: int, noun: str) -> str:
+    """E.g. "1 scene", "3 scenes"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Columns under a header; the columns numbered in `right` are flushed right."""
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

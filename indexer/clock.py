@@ -1,0 +1,105 @@
+"""Presentation time: what a stream's timestamps say, made to move forward.
+
+Times are the stream's own timestamps, never frame numbers. Three things go wrong with them in
+real archives, and each has one rule here:
+
+- a frame without a timestamp, or with one that does not move forward (damaged files, streams that
+  were glued together): it is shown when the frame before it ends;
+- a transport or program stream whose clock jumps by more than ten seconds (the same limit as
+  ffmpeg's ``dts_delta_threshold``): the film goes on without the jump;
+- a first frame before zero: times are counted from it, so that none is negative.
+"""
+
+from __future__ import annotations
+
+JUMP_S = 10.0
+"""A step of a broadcast clock larger than this is a break in the clock (ffmpeg's default)."""
+
+FALLBACK_RATE = 25.0
+"""Frames per second where neither the stream nor its frames say anything."""
+
+
+class StampChooser:
+    """Which of a frame's two timestamps to trust: libav's ``guess_correct_pts`` (decode.c).
+
+    Presentation stamps, as long as they run backwards no more often than decoding stamps do. Some
+    AVI files with packed B-frames have them in the wrong order.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts: int | None = None
+        self._last_dts: int | None = None
+        self._faulty_pts = 0
+        self._faulty_dts = 0
+
+    def choose(self, pts: int | None, dts: int | None) -> int | None:
+        """The stamp of the next frame, in the stream's units; None if it has neither."""
+        if dts is not None:
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
+            self._last_dts = dts
+        elif pts is not None:
+            self._last_dts = pts
+        if pts is not None:
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
+            self._last_pts = pts
+        elif dts is not None:
+            self._last_pts = dts
+        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
+            return pts
+        return dts
+
+
+class PresentationClock:
+    """Turns a stream's timestamps into seconds that always move forward."""
+
+    def __init__(self, frame_rate: float, zero_s: float, may_jump: bool) -> None:
+        """
+        Arguments:
+            frame_rate: of the stream, in frames per second; 0 if unknown.
+            zero_s: the stream time that is shown as 0.
+            may_jump: whether the container's clock is known to break (transport streams).
+        """
+        self.end_s = 0.0
+        """When the display of the last frame ends; 0 before the first frame."""
+        self.repaired_frames = 0
+        """Frames whose timestamp was missing or did not move forward."""
+        self.jumps = 0
+        """Breaks of a broadcast clock that were taken out."""
+        self._frame_s = 1.0 / (frame_rate or FALLBACK_RATE)
+        self._zero_s = zero_s
+        self._may_jump = may_jump
+        self._last_s: float | None = None
+
+    def time(self, stamp_s: float | None, duration_s: float) -> float:
+        """When the next frame is shown.
+
+        Arguments:
+            stamp_s: the frame's own timestamp in stream seconds, None if it has none.
+            duration_s: how long the frame says that it is shown; 0 if it does not say.
+        """
+        time_s = self._first(stamp_s) if self._last_s is None else self._following(stamp_s)
+        self._last_s = time_s
+        self.end_s = time_s + (duration_s if duration_s > 0.0 else self._frame_s)
+        return time_s
+
+    def _first(self, stamp_s: float | None) -> float:
+        if stamp_s is None:
+            self.repaired_frames += 1
+            stamp_s = self._zero_s
+        self._zero_s = min(self._zero_s, stamp_s)
+        return stamp_s - self._zero_s
+
+    def _following(self, stamp_s: float | None) -> float:
+        assert self._last_s is not None
+        if stamp_s is None:
+            self.repaired_frames += 1
+            return self.end_s
+        time_s = stamp_s - self._zero_s
+        if self._may_jump and abs(time_s - self._last_s) > JUMP_S:
+            self.jumps += 1
+            self._zero_s += time_s - self.end_s
+            return self.end_s
+        if time_s <= self._last_s:
+            self.repaired_frames += 1
+            return self.end_s
+        return time_s

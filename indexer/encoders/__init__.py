@@ -1,0 +1,1 @@
+"""Picture (and later sound) towers behind one protocol."""

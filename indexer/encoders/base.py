@@ -1,0 +1,25 @@
+"""The protocol that every picture tower follows."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.records import EncoderStamp
+
+
+class ImageEncoder(Protocol):
+    """Turns pictures into vectors of the space that it shares with its text tower."""
+
+    @property
+    def stamp(self) -> EncoderStamp:
+        """What the archive remembers of this encoder."""
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Width and height of the pictures that `encode` takes."""
+
+    def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode upright RGB pictures, (n, height, width, 3), into (n, dim) of unit length."""

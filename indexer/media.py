@@ -1,0 +1,221 @@
+"""Open a film, probe it, and decode its pictures once from start to end.
+
+With its two halves `indexer.frame` (pixels) and `indexer.probe` (facts) the only module that
+imports av (PyAV, whose wheels carry FFmpeg).
+
+    with open_film(Path("tape.mov")) as film:
+        for frame in film.frames():
+            cutter.push(frame.time_s, frame.thumbnail_bgr())
+        print(film.end_s, film.unreadable_packets, film.notes)
+
+**Zero.** Containers with a timeline of their own (MOV/MP4, Matroska, AVI, ASF, MXF …) keep it: a
+picture track that begins late begins late here too. Transport and program streams (libav's
+``TS_DISCONT`` formats), whose clock starts anywhere, count from the earliest of their tracks, as
+players show them. Edit lists are applied by libav: what an edit hides is not handed out. What
+happens to timestamps that are missing or move backwards is said in `indexer.clock`.
+
+**Memory.** Nothing is kept but what the decoder holds (a few pictures per thread) and the frames
+that the caller keeps: one `Frame` keeps one decoded picture (3 MB for 1080p, 12 MB for 2160p, at 8
+bits and 4:2:0), so eight of them take 25 MB and 100 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from indexer import refusals
+from indexer.clock import PresentationClock, StampChooser
+from indexer.frame import Frame
+from indexer.pixels import thumbnail_size
+from indexer.probe import MediaInfo, fraction, picture_stream, probe
+
+__all__ = ["Film", "Frame", "MediaInfo", "open_film"]
+
+DECODER_THREADS = 0
+"""0 lets libav choose: one per core and one more."""
+
+_SHORT_BY_S = 2.0
+"""A film that ends this much before its container says gets a note."""
+
+_TS_DISCONT = 0x0200
+"""AVFMT_TS_DISCONT: a container whose clock may start anywhere and break."""
+
+_MAX_READ_ERRORS = 100
+"""So many failed reads without a packet between them end the pass."""
+
+
+def open_film(path: Path) -> Film:
+    """Open a film and decode its first frame.
+
+    Costs a few milliseconds and does not read the whole file. Use the result as a context manager.
+
+    Raises:
+        MediaNotFound: no such file, or a folder.
+        NotAVideo: not a media file, sound only, or a still picture.
+        UnreadableMedia: a film that cannot be decoded, or a file that may not be read.
+    """
+    refusals.check_file(path)
+    try:
+        container = av.open(
+            f"file:{path}",  # so that a colon in a name is no protocol, and
+            options={"protocol_whitelist": "file"},  # a playlist fetches nothing from a network
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise refusals.not_opened(path, _reason(error)) from error
+    try:
+        return Film(path, container)
+    except BaseException:
+        container.close()
+        raise
+
+
+class Film:
+    """One open film: what it is, and one pass over its frames. Made by `open_film`."""
+
+    def __init__(self, path: Path, container: InputContainer) -> None:
+        self.unreadable_packets = 0
+        """Packets that could not be read or decoded so far; the pass goes on after each."""
+        self.first_unreadable_s: float | None = None
+        """About where the first of them lies, in seconds of presentation time."""
+        self._container = container
+        self._stream = picture_stream(path, container)
+        self._reading_broke = False
+        self._pass_began = False
+        self._pass_ended = False
+        self._stream.thread_type = "AUTO"
+        self._stream.thread_count = DECODER_THREADS
+        rate = fraction(self._stream.guessed_rate) or fraction(self._stream.average_rate)
+        has_broken_clock = bool(container.format.flags & _TS_DISCONT)
+        zero_s = (container.start_time or 0) / av.time_base if has_broken_clock else 0.0
+        claimed_s = container.duration / av.time_base if container.duration else None
+        self._clock = PresentationClock(float(rate), zero_s, may_jump=has_broken_clock)
+        self._stamps = StampChooser()
+        self._decoded = self._decode()
+        self._first = self._first_picture(path)
+        self._thumbnail_size = thumbnail_size(self._first.width, self._first.height)
+        self.info = probe(path, container, self._stream, self._first, rate, claimed_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; frames that were handed out stay valid."""
+        self._decoded.close()
+        self._container.close()
+
+    @property
+    def end_s(self) -> float:
+        """When the display of the last frame handed out so far ends, in presentation time."""
+        return self._clock.end_s
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the archivist should know: those of `info`, and after the pass what it met."""
+        notes = list(self.info.notes)
+        if self.unreadable_packets:
+            near = _clock_text(self.first_unreadable_s or 0.0)
+            packets = "packet" if self.unreadable_packets == 1 else "packets"
+            notes.append(f"{self.unreadable_packets} {packets} unreadable near {near}")
+        if self._reading_broke:
+            notes.append(f"the file cannot be read past {_clock_text(self.end_s)}")
+        if self._clock.repaired_frames:
+            notes.append(f"{self._clock.repaired_frames} frames without a usable time of their own")
+        if self._clock.jumps:
+            notes.append(f"the recording's clock jumps {self._clock.jumps} times")
+        claimed_s = self.info.duration_s or 0.0
+        if self._pass_ended and self.end_s < claimed_s - _SHORT_BY_S:
+            ends, claimed = _clock_text(self.end_s), _clock_text(claimed_s)
+            notes.append(f"the pictures end at {ends}, though the file claims {claimed}")
+        return tuple(notes)
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames in the order they are shown, each with a later time than the one before.
+
+        There is one pass per film. What cannot be decoded is skipped and counted in
+        `unreadable_packets`; no exception of libav comes out.
+        """
+        if self._pass_began:
+            raise RuntimeError("a film has one pass over its frames: open it again for another")
+        self._pass_began = True
+        yield self._timed(self._first)
+        for picture in self._decoded:
+            yield self._timed(picture)
+        self._pass_ended = True
+
+    def _timed(self, picture: VideoFrame) -> Frame:
+        unit_s = picture.time_base or self._stream.time_base or Fraction(0)
+        stamp = self._stamps.choose(picture.pts, picture.dts)
+        stamp_s = None if stamp is None else float(stamp * unit_s)
+        time_s = self._clock.time(stamp_s, float((picture.duration or 0) * unit_s))
+        return Frame(time_s, picture, self._thumbnail_size)
+
+    def _first_picture(self, path: Path) -> VideoFrame:
+        for picture in self._decoded:
+            return picture
+        raise refusals.no_frame(path, f"{self.unreadable_packets} of its packets are unreadable")
+
+    def _decode(self) -> Generator[VideoFrame, None, None]:
+        for packet in self._packets():
+            yield from self._pictures_of(packet)
+        if self._reading_broke:  # a regular end brings a packet that flushes the decoder
+            yield from self._pictures_of(None)
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """Packets of the picture track to the end; reading is taken up again after an error."""
+        errors = 0
+        while errors < _MAX_READ_ERRORS:
+            try:
+                for packet in self._container.demux(self._stream):
+                    errors = 0
+                    yield packet
+                return
+            except (av.FFmpegError, OSError):
+                if errors == 0:
+                    self._count_unreadable()
+                errors += 1
+        self._reading_broke = True
+
+    def _pictures_of(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        try:
+            return self._stream.decode(packet)
+        except av.EOFError:
+            return []
+        except (av.FFmpegError, ValueError):
+            self._count_unreadable()
+            return []
+
+    def _count_unreadable(self) -> None:
+        self.unreadable_packets += 1
+        if self.first_unreadable_s is None:
+            self.first_unreadable_s = self.end_s
+
+
+def _clock_text(time_s: float) -> str:
+    """0:41, or 1:02:03 from an hour on."""
+    minutes, seconds = divmod(int(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _reason(error: Exception) -> str:
+    """libav's own words, without the path and the number."""
+    return str(getattr(error, "strerror", None) or error).lower()

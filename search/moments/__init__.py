@@ -1,0 +1,1 @@
+"""Moment heads: where in a segment a sentence is true."""

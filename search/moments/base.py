@@ -1,0 +1,55 @@
+"""The protocol that every moment head follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.text.base import EncodedQuery
+
+
+@dataclass(frozen=True, repr=False)
+class SegmentView:
+    """All that a head may look at: one segment's clips, and the cuts that run through it."""
+
+    vectors: NDArray[np.float32]
+    """(clips, dim), unit length."""
+    times_s: NDArray[np.float64]
+    """(clips, 2): start and end of each clip, consecutive."""
+    scenes_s: NDArray[np.float64]
+    """(scenes, 2): the scenes that overlap the segment, whole: they may reach beyond it."""
+    scene_vectors: NDArray[np.float32]
+    """(scenes, dim), unit length."""
+
+    def __repr__(self) -> str:
+        start_s, end_s = self.times_s[0, 0], self.times_s[-1, 1]
+        return (
+            f"SegmentView({start_s:.1f}-{end_s:.1f} s, clips={len(self.vectors)}, "
+            f"scenes={len(self.scenes_s)})"
+        )
+
+
+@dataclass(frozen=True)
+class Span:
+    """A moment that a head found."""
+
+    start_s: float
+    end_s: float
+    score: float
+    """Comparable across segments and videos of one query; higher is better."""
+    stages: dict[str, float]
+    """The figures that made the score, by name, for `--json`."""
+
+
+class MomentHead(Protocol):
+    """Finds moments in a segment."""
+
+    @property
+    def head_id(self) -> str:
+        """Name shown to users, e.g. "watershed"."""
+
+    def find(self, segment: SegmentView, query: EncodedQuery) -> list[Span]:
+        """The moments of the segment, best first; may be empty."""

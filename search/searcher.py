@@ -1,0 +1,196 @@
+"""The way through: a sentence in, ranked moments (or whole videos) out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.moments.base import MomentHead, SegmentView
+from search.ranking import Candidate, rank
+from search.shortlist import SegmentHit, shortlist, similarities
+from search.text.base import EncodedQuery, TextEncoder
+from storage.errors import EncoderMismatch
+from storage.lookup import matching_videos
+from storage.records import VideoRecord
+from storage.view import Snapshot
+
+SHORTLIST_SEGMENTS = 64
+"""Segments that the moment head looks at: 2 h of film, however large the archive is."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A moment, ready to be shown."""
+
+    rank: int
+    score: float
+    video: VideoRecord
+    start_s: float
+    end_s: float
+    scene: int
+    """Number of the scene that the moment lies in, or most of it."""
+    stages: dict[str, float]
+    """What each stage of the search found, by name."""
+
+
+@dataclass(frozen=True)
+class VideoHit:
+    """A whole video, ranked by the mean similarity of its scenes."""
+
+    rank: int
+    score: float
+    video: VideoRecord
+    best_scene: int
+    best_scene_score: float
+    start_s: float
+    end_s: float
+
+
+class Searcher:
+    """Answers sentences from one generation of an archive."""
+
+    def __init__(self, snapshot: Snapshot, encoder: TextEncoder, head: MomentHead) -> None:
+        """
+        Raises:
+            EncoderMismatch: the archive's vectors come from another encoder.
+        """
+        if snapshot.stamp != encoder.stamp:
+            raise EncoderMismatch(
+                f"{snapshot.path} was indexed with the encoder {snapshot.stamp.encoder_id} "
+                f"({snapshot.stamp.fingerprint[:8]}), this search would use "
+                f"{encoder.stamp.encoder_id} ({encoder.stamp.fingerprint[:8]}): search with the "
+                "version of reelseek that made the archive, or index into a new --db."
+            )
+        self._snapshot = snapshot
+        self._encoder = encoder
+        self._head = head
+
+    def moments(self, sentence: str, top: int, video_glob: str | None = None) -> list[Hit]:
+        """The best `top` moments, best first.
+
+        Raises:
+            QueryError: the sentence is empty or too long.
+            VideoNotFound: no video matches `video_glob`.
+        """
+        query = self._encoder.encode(sentence)
+        segments = shortlist(
+            self._snapshot, query.pooled, self._matching(video_glob), max(SHORTLIST_SEGMENTS, top)
+        )
+        candidates = [
+            candidate
+            for place, segment in enumerate(segments, start=1)
+            for candidate in self._candidates(segment, place, query)
+        ]
+        by_row = {hit.row: hit for hit in segments}
+        return [
+            self._hit(number, candidate, by_row)
+            for number, candidate in enumerate(rank(candidates, top), start=1)
+        ]
+
+    def videos(self, sentence: str, top: int, video_glob: str | None = None) -> list[VideoHit]:
+        """The best `top` videos by the mean similarity of their scenes, best first.
+
+        Raises:
+            QueryError: the sentence is empty or too long.
+            VideoNotFound: no video matches `video_glob`.
+        """
+        snapshot = self._snapshot
+        query = self._encoder.encode(sentence)
+        wanted = snapshot.scene_alive
+        matching = self._matching(video_glob)
+        if matching is not None:
+            wanted = wanted & matching[snapshot.scene_table["video"]]
+        rows = np.flatnonzero(wanted)
+        scores = similarities(snapshot.scene_vectors, rows, query.pooled)
+        hits = []
+        for video_row, own in _groups(snapshot.scene_table["video"][rows]):
+            best = int(own[np.argmax(scores[own])])
+            scene = snapshot.scene_table[rows[best]]
+            hits.append((float(scores[own].mean()), float(scores[best]), video_row, scene))
+        hits.sort(key=lambda hit: (-hit[0], hit[2]))
+        return [
+            VideoHit(
+                number,
+                score,
+                self._video(video_row),
+                int(scene["number"]),
+                best_score,
+                float(scene["start_s"]),
+                float(scene["end_s"]),
+            )
+            for number, (score, best_score, video_row, scene) in enumerate(hits[:top], start=1)
+        ]
+
+    def _matching(self, video_glob: str | None) -> NDArray[np.bool_] | None:
+        """Mask over video rows of the videos whose path, file name or id fits the pattern."""
+        if video_glob is None:
+            return None
+        mask = np.zeros(len(self._snapshot.videos), dtype=np.bool_)
+        mask[[row for row, _ in matching_videos(self._snapshot, video_glob)]] = True
+        return mask
+
+    def _candidates(self, hit: SegmentHit, place: int, query: EncodedQuery) -> list[Candidate]:
+        segment = self._snapshot.segment_table[hit.row]
+        view = self._view(segment)
+        return [
+            Candidate(int(segment["video"]), span, hit.row, place)
+            for span in self._head.find(view, query)
+        ]
+
+    def _view(self, segment: np.void) -> SegmentView:
+        snapshot = self._snapshot
+        first = int(segment["first_clip"])
+        clips = slice(first, first + int(segment["clip_count"]))
+        times_s = np.stack(
+            [snapshot.clip_table["start_s"][clips], snapshot.clip_table["end_s"][clips]], axis=1
+        )
+        own = snapshot.video_rows[segment["video"]].scenes
+        scenes = snapshot.scene_table[own]
+        begin = own.start + int(np.searchsorted(scenes["end_s"], times_s[0, 0], side="right"))
+        until = own.start + int(np.searchsorted(scenes["start_s"], times_s[-1, 1], side="left"))
+        overlapping = snapshot.scene_table[begin:until]
+        return SegmentView(
+            vectors=snapshot.clip_vectors[clips].astype(np.float32),
+            times_s=times_s,
+            scenes_s=np.stack([overlapping["start_s"], overlapping["end_s"]], axis=1),
+            scene_vectors=snapshot.scene_vectors[begin:until].astype(np.float32),
+        )
+
+    def _video(self, row: int) -> VideoRecord:
+        video = self._snapshot.videos[row]
+        assert video is not None, "removed videos are not shortlisted"
+        return video
+
+    def _hit(self, number: int, candidate: Candidate, segments: dict[int, SegmentHit]) -> Hit:
+        span = candidate.span
+        scenes = self._snapshot.scene_table[self._snapshot.video_rows[candidate.video_row].scenes]
+        shared_s = np.minimum(scenes["end_s"], span.end_s) - np.maximum(
+            scenes["start_s"], span.start_s
+        )
+        segment = segments[candidate.segment_row]
+        return Hit(
+            number,
+            span.score,
+            self._video(candidate.video_row),
+            span.start_s,
+            span.end_s,
+            int(scenes["number"][int(shared_s.argmax())]),
+            {
+                "segment_rank": float(candidate.segment_rank),
+                "clip_similarity": segment.clip_score,
+                "scene_similarity": segment.scene_score,
+                **span.stages,
+            },
+        )
+
+
+def _groups(keys: NDArray[np.uint32]) -> list[tuple[int, NDArray[np.int64]]]:
+    """Positions of each distinct key, keys ascending."""
+    order = np.argsort(keys, kind="stable")
+    values, firsts = np.unique(keys[order], return_index=True)
+    return [
+        (int(value), own)
+        for value, own in zip(values, np.split(order, firsts[1:]), strict=True)
+    ]

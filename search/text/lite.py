@@ -1,0 +1,62 @@
+"""The text tower of an ONNX bundle, by default the shipped `lite`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search.text.base import EncodedQuery
+from storage.bundles import Bundle
+from storage.errors import BundleError, QueryError
+from storage.records import EncoderStamp
+
+
+class LiteTextEncoder:
+    """MiniLM sentence embeddings, projected into the space shared with pictures."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Load tokenizer and network.
+
+        Raises:
+            BundleError: a file of the bundle cannot be loaded.
+        """
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._tokenizer = Tokenizer.from_file(str(bundle.text.tokenizer))
+            self._session = onnxruntime.InferenceSession(
+                str(bundle.text.file), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # both libraries raise bare Exception subclasses
+            raise BundleError(
+                f"The text network of the bundle {bundle.name!r} cannot be loaded "
+                f"({error}): install reelseek again."
+            ) from error
+        self._tower = bundle.text
+        self._stamp = bundle.stamp
+
+    @property
+    def stamp(self) -> EncoderStamp:
+        return self._stamp
+
+    def encode(self, sentence: str) -> EncodedQuery:
+        text = " ".join(sentence.split())
+        if not text:
+            raise QueryError(
+                'The query is empty: say what is to be seen, such as "a dog in snow".'
+            )
+        ids = self._tokenizer.encode(text).ids
+        if len(ids) > self._tower.max_tokens:
+            raise QueryError(
+                f"The query has {len(text.split())} words, more than can be read at once: "
+                f"describe the moment in one or two sentences (at most about "
+                f"{self._tower.max_tokens * 3 // 4} words)."
+            )
+        input_ids = np.array([ids], dtype=np.int64)
+        pooled, tokens = self._session.run(
+            [self._tower.pooled, self._tower.tokens],
+            {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)},
+        )
+        return EncodedQuery(text, pooled[0], tokens[0])

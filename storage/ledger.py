@@ -1,0 +1,300 @@
+"""The truth of an archive: one LevelDB with three indexes, a journal, and a generation number.
+
+LevelDB admits one process at a time, readers included. So it is open only for the milliseconds of
+a commit, behind `locks.writer_lock`, and never while somebody searches. This is the only module
+that knows which of LevelDB's Python bindings is installed.
+
+    settings                        JSON: format number, encoder stamp
+    generation                      JSON: a number, raised by one with each commit
+    journal/<generation>            JSON: ids put, removed and relocated by that commit
+    video/<id>                      JSON: VideoRecord                      (index 1, metadata)
+    membership/<id>                 packed: clip times, scenes, segments   (index 2, membership)
+    embedding/<id>/clips, /scenes   packed: float16 rows                   (index 3, embeddings)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import encoding
+from .encoding import BadRecord, damaged_video
+from .errors import NewerFormat
+from .failures import from_leveldb, ledger_damaged, leveldb_text, os_errors
+from .formats import FORMAT, check_format
+from .locks import Patience
+from .records import EncoderStamp, IndexedVideo, VideoRecord
+
+_SETTINGS = b"settings"
+_GENERATION = b"generation"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit does, all of it or nothing."""
+
+    put: tuple[IndexedVideo, ...] = ()
+    """Videos that are new, or that take the place of those with the same id."""
+    removed: tuple[str, ...] = ()
+    """Ids of videos that go."""
+    relocated: tuple[VideoRecord, ...] = ()
+    """Videos whose metadata changes while their vectors stay."""
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """The ids that one commit touched."""
+
+    generation: int
+    put: tuple[str, ...]
+    removed: tuple[str, ...]
+    relocated: tuple[str, ...]
+
+
+class Ledger:
+    """An open ledger; the caller holds the writer lock. Use `open_ledger`."""
+
+    def __init__(self, archive: Path, db: LevelDB) -> None:
+        self._archive = archive
+        self._db = db
+
+    def stamp(self) -> EncoderStamp:
+        """The encoder whose vectors the archive holds; NewerFormat if we are too old for it."""
+        settings = self._json(_SETTINGS)
+        try:
+            number = int(settings["format"])
+            check_format(self._archive, number)
+            return encoding.stamp_from_json(settings["encoder"])
+        except (BadRecord, KeyError, TypeError, ValueError) as error:
+            raise ledger_damaged(self._archive, f"settings: {error}") from error
+
+    def generation(self) -> int:
+        """The number of commits so far."""
+        return int(self._json(_GENERATION))
+
+    def video_ids(self) -> list[str]:
+        """Ids of all videos, sorted."""
+        with leveldb_errors(self._archive):
+            keys = self._db.iterator(prefix=b"video/", include_value=False)
+            return [key.removeprefix(b"video/").decode() for key in keys]
+
+    def __contains__(self, video_id: str) -> bool:
+        return self._get(b"video/" + video_id.encode()) is not None
+
+    def video(self, video_id: str) -> VideoRecord:
+        """The metadata of a video; KeyError if unknown, ArchiveDamaged if unreadable."""
+        key = b"video/" + video_id.encode()
+        record = self._get(key)
+        if record is None:
+            raise KeyError(video_id)
+        try:
+            return encoding.video_from_json(encoding.load_json(encoding.unseal(key, record)))
+        except BadRecord as error:
+            raise damaged_video(self._archive, video_id, "the metadata") from error
+
+    def read(self, video_id: str) -> IndexedVideo:
+        """All that is known of a video; KeyError if unknown, ArchiveDamaged if unreadable."""
+        video = self.video(video_id)
+        try:
+            what = "the list of clips and scenes"
+            name = video_id.encode()
+            times, scenes, segments = encoding.unpack_membership(
+                self._payload(b"membership/" + name)
+            )
+            what = "the clip vectors"
+            clips = encoding.unpack_vectors(self._payload(b"embedding/" + name + b"/clips"))
+            what = "the scene vectors"
+            scene_rows = encoding.unpack_vectors(self._payload(b"embedding/" + name + b"/scenes"))
+        except BadRecord as error:
+            raise damaged_video(self._archive, video_id, what) from error
+        return IndexedVideo(video, times, clips, scenes, scene_rows, segments)
+
+    def commit(self, change: Change) -> int:
+        """Write a change in one synced batch; the new generation."""
+        generation = self.generation() + 1
+        with leveldb_errors(self._archive), self._db.write_batch(transaction=True, sync=True) as batch:
+            for video_id in change.removed:
+                for key in _keys_of(video_id):
+                    batch.delete(key)
+            for item in change.put:
+                for key, payload in zip(
+                    _keys_of(item.video.video_id), _payloads(item), strict=True
+                ):
+                    batch.put(key, encoding.seal(key, payload))
+            for video in change.relocated:
+                key = b"video/" + video.video_id.encode()
+                batch.put(key, encoding.seal(key, _video_payload(video)))
+            for key, value in (
+                (_journal_key(generation), _journal_value(change)),
+                (_GENERATION, generation),
+            ):
+                batch.put(key, encoding.seal(key, encoding.dump_json(value)))
+        return generation
+
+    def journal(self, after: int) -> list[JournalEntry]:
+        """What the commits after a generation touched, oldest first."""
+        start = _journal_key(after + 1)
+        with leveldb_errors(self._archive):
+            rows = list(self._db.iterator(start=start, stop=b"journal0", include_value=True))
+        entries = []
+        for key, record in rows:
+            try:
+                value = encoding.load_json(encoding.unseal(key, record))
+                ids = [tuple(value[name]) for name in ("put", "removed", "relocated")]
+            except (BadRecord, KeyError, TypeError) as error:
+                raise ledger_damaged(self._archive, f"{key.decode()}: {error}") from error
+            entries.append(JournalEntry(int(key.removeprefix(b"journal/")), *ids))
+        return entries
+
+    def unreadable_records(self) -> Iterator[str]:
+        """One sentence for each record whose checksum fails (reads the whole ledger)."""
+        with leveldb_errors(self._archive):
+            for key, record in self._db.iterator(include_value=True, verify_checksums=True):
+                try:
+                    encoding.unseal(key, record)
+                except (BadRecord, NewerFormat) as error:
+                    yield f"ledger record {key.decode(errors='replace')}: {error}"
+
+    def _json(self, key: bytes) -> Any:
+        try:
+            return encoding.load_json(self._payload(key))
+        except BadRecord as error:
+            raise ledger_damaged(self._archive, f"{key.decode()}: {error}") from error
+
+    def _payload(self, key: bytes) -> bytes:
+        record = self._get(key)
+        if record is None:
+            raise BadRecord("missing")
+        return encoding.unseal(key, record)
+
+    def _get(self, key: bytes) -> bytes | None:
+        with leveldb_errors(self._archive):
+            return self._db.get(key, verify_checksums=True)
+
+
+def ledger_exists(archive: Path) -> bool:
+    """Whether the folder is an archive: it has a ledger, whatever state that is in."""
+    return (archive / "ledger").is_dir()
+
+
+@contextlib.contextmanager
+def open_ledger(archive: Path) -> Iterator[Ledger]:
+    """The ledger of an archive, closed at the end of the block; the caller holds the writer lock.
+
+    If some other program has LevelDB's own lock, waits for it like for the writer lock.
+    ArchiveDamaged, ArchiveFull, ArchiveReadOnly, ArchiveBusy.
+    """
+    patience = Patience(archive)
+    while True:
+        try:
+            db = _leveldb().DB(
+                str(archive / "ledger"),
+                create_if_missing=False,
+                paranoid_checks=True,  # a damaged log is reported, not silently shortened
+                compression=None,  # float16 vectors do not compress
+            )
+            break
+        except _leveldb().Error as error:
+            if not leveldb_text(error).startswith("IO error: lock "):
+                raise from_leveldb(archive, error) from error
+        patience.wait()
+    try:
+        yield Ledger(archive, db)
+    finally:
+        db.close()
+
+
+def create_ledger(archive: Path, stamp: EncoderStamp) -> None:
+    """Make an empty ledger, whole or not at all; the caller holds the writer lock."""
+    fresh = archive / "ledger.new"
+    with os_errors(archive):
+        shutil.rmtree(fresh, ignore_errors=True)
+    with leveldb_errors(archive):
+        db: LevelDB = _leveldb().DB(str(fresh), create_if_missing=True, error_if_exists=True)
+        try:
+            settings = {"format": FORMAT, "encoder": encoding.stamp_to_json(stamp)}
+            with db.write_batch(transaction=True, sync=True) as batch:
+                for key, value in ((_SETTINGS, settings), (_GENERATION, 0)):
+                    batch.put(key, encoding.seal(key, encoding.dump_json(value)))
+        finally:
+            db.close()
+    with os_errors(archive):
+        fresh.rename(archive / "ledger")
+
+
+@contextlib.contextmanager
+def leveldb_errors(archive: Path) -> Iterator[None]:
+    """Turn LevelDB's exceptions into those of storage/errors.py."""
+    try:
+        yield
+    except _leveldb().Error as error:
+        raise from_leveldb(archive, error) from error
+
+
+def _leveldb() -> Any:
+    """LevelDB's Python binding: `plyvel` (or `plyvel-ci`), or its fork for newer Pythons.
+
+    Imported at first use: a search gets by without.
+    """
+    try:
+        return importlib.import_module("plyvel")
+    except ModuleNotFoundError:
+        return importlib.import_module("plyvel_next")
+
+
+def _keys_of(video_id: str) -> tuple[bytes, bytes, bytes, bytes]:
+    name = video_id.encode()
+    return (
+        b"video/" + name,
+        b"membership/" + name,
+        b"embedding/" + name + b"/clips",
+        b"embedding/" + name + b"/scenes",
+    )
+
+
+def _payloads(item: IndexedVideo) -> tuple[bytes, bytes, bytes, bytes]:
+    return (
+        _video_payload(item.video),
+        encoding.pack_membership(item),
+        encoding.pack_vectors(item.clip_vectors),
+        encoding.pack_vectors(item.scene_vectors),
+    )
+
+
+def _video_payload(video: VideoRecord) -> bytes:
+    return encoding.dump_json(encoding.video_to_json(video))
+
+
+def _journal_key(generation: int) -> bytes:
+    return b"journal/%020d" % generation
+
+
+def _journal_value(change: Change) -> dict[str, list[str]]:
+    return {
+        "put": [item.video.video_id for item in change.put],
+        "removed": list(change.removed),
+        "relocated": [video.video_id for video in change.relocated],
+    }
+
+
+class WriteBatch(Protocol):
+    """The part of plyvel's WriteBatch that is used here."""
+
+    def put(self, key: bytes, value: bytes) -> None: ...
+    def delete(self, key: bytes) -> None: ...
+    def __enter__(self) -> WriteBatch: ...
+    def __exit__(self, *error: object) -> None: ...
+
+
+class LevelDB(Protocol):
+    """The part of plyvel's DB that is used here."""
+
+    def get(self, key: bytes, *, verify_checksums: bool) -> bytes | None: ...
+    def iterator(self, **options: Any) -> Iterator[Any]: ...
+    def write_batch(self, *, transaction: bool, sync: bool) -> WriteBatch: ...
+    def close(self) -> None: ...

@@ -53,6 +53,11 @@ index = LazyGroup(
     },
     context_settings=_CONTEXT,
     help="Add films to an archive, and look after them.",
+    epilog="""\b
+    Examples:
+      reelseek index add tape.mp4
+      reelseek index list
+    """,
 )
 
 reelseek = LazyGroup(

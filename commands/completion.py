@@ -15,12 +15,11 @@ from click.shell_completion import get_completion_class
     """
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
     """Print the lines that make a shell complete reelseek's verbs and options."""
-    from cli import index, reelseek
-    from commands.search import search
-
     kind = get_completion_class(shell)
     assert kind is not None, f"click completes for {shell}"
-    for name, command in (("reelseek", reelseek), ("index", index), ("search", search)):
-        click.echo(kind(command, {}, name, f"_{name.upper()}_COMPLETE").source())
+    root = ctx.find_root().command
+    for name in ("reelseek", "index", "search"):
+        click.echo(kind(root, {}, name, f"_{name.upper()}_COMPLETE").source())

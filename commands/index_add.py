@@ -5,25 +5,28 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from commands.options import db_option
-from commands.progress import progress_for
 from commands.text import clock, counted, shown_path
-from indexer.encoders.lite import LiteImageEncoder
-from indexer.intake import Handled, Intake, Outcome, find_files
-from indexer.pipeline import IndexSettings
-from indexer.scenes import DEFAULT_SCENES, SceneSettings
 from indexer.timeline import DEFAULT_OVERLAP_S, overlap_clips
-from storage.archive import Archive
 from storage.bundles import DEFAULT_BUNDLE, load_bundle, shipped_names
 from storage.errors import SomeVideosFailed
 
+if TYPE_CHECKING:  # what decodes and detects is loaded by a run, not by --help
+    from indexer.intake import Handled
+    from indexer.scenes import SceneSettings
 
-def _scene_settings(_ctx: click.Context, _param: click.Parameter, value: str) -> SceneSettings:
+
+def _scene_settings(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> SceneSettings:
+    from indexer.scenes import DEFAULT, SceneSettings
+
     try:
-        return SceneSettings.parse(value)
+        return SceneSettings.parse(value) if value else DEFAULT
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -45,14 +48,15 @@ def _overlap(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
     """
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--recursive", "-r", is_flag=True, help="Index the videos in folders, all the way down.")
+@click.option(
+    "--recursive", "-r", is_flag=True, help="Index the videos in folders, all the way down."
+)
 @click.option(
     "--scenes",
-    default=str(DEFAULT_SCENES),
-    show_default=True,
     callback=_scene_settings,
     metavar="DETECTOR",
-    help="How cuts are found: adaptive[:RATIO] or content[:THRESHOLD], PySceneDetect's detectors.",
+    help="How cuts are found, by PySceneDetect's detectors: adaptive[:RATIO] (the default), "
+    "content[:THRESHOLD], or content27, PySceneDetect's own default.",
 )
 @click.option(
     "--segment-overlap",
@@ -85,6 +89,12 @@ def add(
     at once; a file that was moved keeps what is known of it. One that cannot be read is reported
     and the rest goes on (exit code 3 at the end). Searching works meanwhile.
     """
+    from commands.progress import progress_for
+    from indexer.encoders.lite import LiteImageEncoder
+    from indexer.intake import Intake, find_files
+    from indexer.pipeline import IndexSettings
+    from storage.archive import Archive
+
     files = find_files(paths, recursive, db)
     bundle = load_bundle(encoder)
     archive = Archive.create_or_open(db, bundle.stamp)
@@ -105,6 +115,8 @@ def add(
 
 
 def _report(handled: Handled) -> None:
+    from indexer.intake import Outcome
+
     name = shown_path(str(handled.path))
     match handled.outcome:
         case Outcome.INDEXED:
@@ -132,6 +144,8 @@ def _speed(duration_s: float, took_s: float) -> str:
 
 
 def _summarise(outcomes: list[Handled], took_s: float) -> None:
+    from indexer.intake import Outcome
+
     counts = {outcome: 0 for outcome in Outcome}
     for handled in outcomes:
         counts[handled.outcome] += 1

@@ -35,7 +35,7 @@ def progress_for(files: int) -> ProgressFor:
 
 @contextmanager
 def _bar(label: str, duration_s: float | None) -> Iterator[Progress]:
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     began = time.monotonic()
     with tqdm(

@@ -12,6 +12,9 @@ real archives, and each has one rule here:
 
 from __future__ import annotations
 
+GAP_S = 1.0
+"""Time without a picture that is worth a note."""
+
 JUMP_S = 10.0
 """A step of a broadcast clock larger than this is a break in the clock (ffmpeg's default)."""
 
@@ -65,6 +68,9 @@ class PresentationClock:
         """Frames whose timestamp was missing or did not move forward."""
         self.jumps = 0
         """Breaks of a broadcast clock that were taken out."""
+        self.gaps = 0
+        """Times longer than a second for which no picture was there."""
+        self.first_gap_s: tuple[float, float] | None = None
         self._frame_s = 1.0 / (frame_rate or FALLBACK_RATE)
         self._zero_s = zero_s
         self._may_jump = may_jump
@@ -77,24 +83,36 @@ class PresentationClock:
             stamp_s: the frame's own timestamp in stream seconds, None if it has none.
             duration_s: how long the frame says that it is shown; 0 if it does not say.
         """
-        time_s = self._first(stamp_s) if self._last_s is None else self._following(stamp_s)
+        if self._last_s is None:
+            time_s = self._first(stamp_s)
+        else:
+            time_s = self._following(stamp_s)
+            self._note_gap(time_s)
         self._last_s = time_s
-        self.end_s = time_s + (duration_s if duration_s > 0.0 else self._frame_s)
+        self.end_s = round(time_s + (duration_s if duration_s > 0.0 else self._frame_s), 9)
         return time_s
+
+    def _note_gap(self, time_s: float) -> None:
+        if time_s - self.end_s > GAP_S:
+            self.gaps += 1
+            self.first_gap_s = self.first_gap_s or (self.end_s, time_s)
 
     def _first(self, stamp_s: float | None) -> float:
         if stamp_s is None:
             self.repaired_frames += 1
             stamp_s = self._zero_s
         self._zero_s = min(self._zero_s, stamp_s)
-        return stamp_s - self._zero_s
+        return self._since_zero(stamp_s)
+
+    def _since_zero(self, stamp_s: float) -> float:
+        return round(stamp_s - self._zero_s, 9)  # no 0.07999999999999996
 
     def _following(self, stamp_s: float | None) -> float:
         assert self._last_s is not None
         if stamp_s is None:
             self.repaired_frames += 1
             return self.end_s
-        time_s = stamp_s - self._zero_s
+        time_s = self._since_zero(stamp_s)
         if self._may_jump and abs(time_s - self._last_s) > JUMP_S:
             self.jumps += 1
             self._zero_s += time_s - self.end_s

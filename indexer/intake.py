@@ -23,9 +23,13 @@ from storage.errors import MediaError, MediaNotFound, UnreadableMedia
 from storage.records import IndexedVideo, Location, VideoRecord
 
 VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gxf .ivf .m1v .m2t .m2ts .m2v .m4v .mkv .mod .mov .mp4 "
-    ".mpe .mpeg .mpg .mpv .mts .mxf .nut .ogm .ogv .qt .rm .rmvb .ts .tod .vob .webm .wmv .y4m".split()
-)
+    {
+        ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gxf", ".ivf",
+        ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpe",
+        ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm",
+        ".rmvb", ".ts", ".tod", ".vob", ".webm", ".wmv", ".y4m",
+    }
+)  # fmt: skip
 """What a folder is searched for; a file that is named itself may have any suffix."""
 
 _IGNORED_FOLDERS = frozenset({"System Volume Information", "$RECYCLE.BIN", "lost+found"})

@@ -135,6 +135,10 @@ class Film:
             near = _clock_text(self.first_unreadable_s or 0.0)
             packets = "packet" if self.unreadable_packets == 1 else "packets"
             notes.append(f"{self.unreadable_packets} {packets} unreadable near {near}")
+        if self._clock.first_gap_s:
+            start, end = map(_clock_text, self._clock.first_gap_s)
+            more = f" and {self._clock.gaps - 1} more such gaps" if self._clock.gaps > 1 else ""
+            notes.append(f"no pictures from {start} to {end}{more}")
         if self._reading_broke:
             notes.append(f"the file cannot be read past {_clock_text(self.end_s)}")
         if self._clock.repaired_frames:
@@ -196,12 +200,15 @@ class Film:
 
     def _pictures_of(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         try:
-            return self._stream.decode(packet)
+            pictures = self._stream.decode(packet)
         except av.EOFError:
             return []
         except (av.FFmpegError, ValueError):
             self._count_unreadable()
             return []
+        if packet is not None and packet.is_corrupt:  # lost parts of a transport stream
+            self._count_unreadable()
+        return pictures
 
     def _count_unreadable(self) -> None:
         self.unreadable_packets += 1

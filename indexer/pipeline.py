@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,9 +146,7 @@ def _record(
     borders_s = [passed.start_s, *passed.cuts_s, passed.end_s]
     scenes = tuple(
         Scene(number, start_s, end_s)
-        for number, (start_s, end_s) in enumerate(
-            zip(borders_s, borders_s[1:], strict=False), start=1
-        )
+        for number, (start_s, end_s) in enumerate(pairwise(borders_s), start=1)
     )
     return IndexedVideo(
         video=VideoRecord(

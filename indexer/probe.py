@@ -63,7 +63,7 @@ def picture_stream(path: Path, container: InputContainer) -> VideoStream:
         chosen = [s for s in playable if s.disposition & Disposition.default]
         return (chosen or playable)[0]
     if moving:
-        raise refusals.no_decoder(path, moving[0].codec_tag)
+        raise refusals.no_decoder(path)
     if container.streams.audio:
         raise refusals.sound_only(path, with_cover=bool(container.streams.video))
     raise refusals.no_picture(path)

@@ -89,11 +89,11 @@ def no_picture(path: Path) -> NotAVideo:
     return NotAVideo(f"{path} holds no moving picture (subtitles or data only): nothing to index.")
 
 
-def no_decoder(path: Path, codec: str) -> UnreadableMedia:
+def no_decoder(path: Path) -> UnreadableMedia:
     """There is a picture track in a format that FFmpeg cannot decode."""
     return UnreadableMedia(
-        f"{path} has pictures in a format without a decoder here ({codec}): convert it to H.264 "
-        "or FFV1 first."
+        f"{path} has pictures in a format that FFmpeg has no decoder for: convert it to H.264 or "
+        "FFV1 with the program that it came from."
     )
 
 

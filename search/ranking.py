@@ -28,7 +28,7 @@ def rank(candidates: Iterable[Candidate], top: int) -> list[Candidate]:
 
     Equal scores are ordered by video and time, so that the same question has the same answer.
     """
-    ordered = sorted(candidates, key=lambda c: (-c.span.score, c.video_row, c.span.start_s))
+    ordered = sorted(candidates, key=_order)
     kept: list[Candidate] = []
     for candidate in ordered:
         if len(kept) == top:
@@ -40,6 +40,11 @@ def rank(candidates: Iterable[Candidate], top: int) -> list[Candidate]:
         ):
             kept.append(candidate)
     return kept
+
+
+def _order(candidate: Candidate) -> tuple[float, ...]:
+    span = candidate.span
+    return (-span.score, candidate.video_row, span.start_s, span.end_s, candidate.segment_row)
 
 
 def temporal_iou(a: Span, b: Span) -> float:

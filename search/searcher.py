@@ -16,6 +16,9 @@ from storage.lookup import matching_videos
 from storage.records import VideoRecord
 from storage.view import Snapshot
 
+BACKGROUND_CLIPS = 2048
+"""Clips, evenly spaced over the archive, whose mean similarity says what chance looks like."""
+
 SHORTLIST_SEGMENTS = 64
 """Segments that the moment head looks at: 2 h of film, however large the archive is."""
 
@@ -78,10 +81,11 @@ class Searcher:
         segments = shortlist(
             self._snapshot, query.pooled, self._matching(video_glob), max(SHORTLIST_SEGMENTS, top)
         )
+        background = self._background(query)
         candidates = [
             candidate
             for place, segment in enumerate(segments, start=1)
-            for candidate in self._candidates(segment, place, query)
+            for candidate in self._candidates(segment, place, query, background)
         ]
         by_row = {hit.row: hit for hit in segments}
         return [
@@ -131,15 +135,24 @@ class Searcher:
         mask[[row for row, _ in matching_videos(self._snapshot, video_glob)]] = True
         return mask
 
-    def _candidates(self, hit: SegmentHit, place: int, query: EncodedQuery) -> list[Candidate]:
+    def _background(self, query: EncodedQuery) -> float:
+        rows = np.flatnonzero(self._snapshot.clip_alive)
+        if len(rows) == 0:
+            return 0.0
+        rows = rows[:: max(1, len(rows) // BACKGROUND_CLIPS)]
+        return float(similarities(self._snapshot.clip_vectors, rows, query.pooled).mean())
+
+    def _candidates(
+        self, hit: SegmentHit, place: int, query: EncodedQuery, background: float
+    ) -> list[Candidate]:
         segment = self._snapshot.segment_table[hit.row]
-        view = self._view(segment)
+        view = self._view(segment, background)
         return [
             Candidate(int(segment["video"]), span, hit.row, place)
             for span in self._head.find(view, query)
         ]
 
-    def _view(self, segment: np.void) -> SegmentView:
+    def _view(self, segment: np.void, background: float) -> SegmentView:
         snapshot = self._snapshot
         first = int(segment["first_clip"])
         clips = slice(first, first + int(segment["clip_count"]))
@@ -156,6 +169,7 @@ class Searcher:
             times_s=times_s,
             scenes_s=np.stack([overlapping["start_s"], overlapping["end_s"]], axis=1),
             scene_vectors=snapshot.scene_vectors[begin:until].astype(np.float32),
+            background=background,
         )
 
     def _video(self, row: int) -> VideoRecord:
@@ -191,6 +205,5 @@ def _groups(keys: NDArray[np.uint32]) -> list[tuple[int, NDArray[np.int64]]]:
     order = np.argsort(keys, kind="stable")
     values, firsts = np.unique(keys[order], return_index=True)
     return [
-        (int(value), own)
-        for value, own in zip(values, np.split(order, firsts[1:]), strict=True)
+        (int(value), own) for value, own in zip(values, np.split(order, firsts[1:]), strict=True)
     ]

@@ -142,7 +142,11 @@ class Archive:
                 self._publisher.catch_up(ledger)
                 change = make(ledger)
                 staged = self._publisher.stage(change, ledger.generation() + 1)
-                generation = ledger.commit(change)
+                try:
+                    generation = ledger.commit(change)
+                except ArchiveError:
+                    self._publisher.discard()
+                    raise
                 self._publisher.publish(staged)
             self._tidy()
         return generation

@@ -149,7 +149,7 @@ def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
 
 
 def _fingerprint(manifest: dict[str, Any], checksums: dict[str, str]) -> str:
-    """Digest of all that a vector depends on: the weights and how pictures and words are prepared."""
+    """Digest of all that a vector depends on: weights, and how pictures and words are prepared."""
     image, text = manifest["image"], manifest["text"]
     weights = {name: checksums[name] for name in (image["file"], text["file"], text["tokenizer"])}
     facts = {"dim": manifest["dim"], "image": image, "text": text, "weights": weights}

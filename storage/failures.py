@@ -15,7 +15,6 @@ _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 # LevelDB hands on the text of strerror, not its number.
 _FULL_TEXTS = ("no space left on device", "file too large", "quota exceeded", "disk full")
 _READ_ONLY_TEXTS = ("permission denied", "read-only file system", "operation not permitted")
-_DAMAGED_TEXTS = ("corruption", "does not exist", "no such file", "corrupted")
 
 
 def archive_full(archive: Path) -> ArchiveFull:
@@ -70,9 +69,7 @@ def from_leveldb(archive: Path, error: Exception) -> ArchiveError:
         return archive_full(archive)
     if any(part in low for part in _READ_ONLY_TEXTS):
         return archive_read_only(archive)
-    if any(part in low for part in _DAMAGED_TEXTS):
-        return ledger_damaged(archive, text)
-    return ArchiveError(f"the ledger in {archive / 'ledger'} cannot be used: {text}.")
+    return ledger_damaged(archive, text)
 
 
 def leveldb_text(error: Exception) -> str:

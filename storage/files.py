@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -51,11 +52,30 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
+@contextlib.contextmanager
+def removed_on_error(path: Path) -> Iterator[None]:
+    """Delete a file or folder if the block that makes it fails: a full disk needs the room."""
+    try:
+        yield
+    except BaseException:
+        remove(path)
+        raise
+
+
+def cut_to(folder: Path, extents: dict[str, Extent]) -> None:
+    """Cut off what lies behind the extents, if the system lets us; it means nothing anyway."""
+    for name, extent in extents.items():
+        path = folder / name
+        with contextlib.suppress(OSError):
+            if path.stat().st_size > extent.size:
+                os.truncate(path, extent.size)
+
+
 class Appender:
     """Appends to the columns of an epoch; `extents` tells how far they reach then.
 
-    What lies behind the old extents (left by a crash) is cut off first. Leaving the block without
-    an error syncs the files; until CURRENT names the new extents, nothing has happened.
+    What lies behind the old extents (left by a crash) is cut off first. Leaving the block syncs the
+    files; until CURRENT names the new extents, nothing has happened.
     """
 
     def __init__(self, folder: Path, extents: dict[str, Extent]) -> None:

@@ -1,8 +1,7 @@
 """The truth of an archive: one LevelDB with three indexes, a journal, and a generation number.
 
 LevelDB admits one process at a time, readers included. So it is open only for the milliseconds of
-a commit, behind `locks.writer_lock`, and never while somebody searches. This is the only module
-that knows which of LevelDB's Python bindings is installed.
+a commit, behind `locks.writer_lock`. Only this module knows which Python binding is installed.
 
     settings                        JSON: format number, encoder stamp
     generation                      JSON: a number, raised by one with each commit
@@ -15,14 +14,13 @@ that knows which of LevelDB's Python bindings is installed.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import encoding
+from . import encoding, files
 from .encoding import BadRecord, damaged_video
 from .errors import NewerFormat
 from .failures import from_leveldb, ledger_damaged, leveldb_text, os_errors
@@ -117,7 +115,8 @@ class Ledger:
     def commit(self, change: Change) -> int:
         """Write a change in one synced batch; the new generation."""
         generation = self.generation() + 1
-        with leveldb_errors(self._archive), self._db.write_batch(transaction=True, sync=True) as batch:
+        batch_of_all = self._db.write_batch(transaction=True, sync=True)
+        with leveldb_errors(self._archive), batch_of_all as batch:
             for video_id in change.removed:
                 for key in _keys_of(video_id):
                     batch.delete(key)
@@ -225,6 +224,7 @@ def create_ledger(archive: Path, stamp: EncoderStamp) -> None:
             db.close()
     with os_errors(archive):
         fresh.rename(archive / "ledger")
+        files.sync_folder(archive)
 
 
 @contextlib.contextmanager
@@ -237,14 +237,13 @@ def leveldb_errors(archive: Path) -> Iterator[None]:
 
 
 def _leveldb() -> Any:
-    """LevelDB's Python binding: `plyvel` (or `plyvel-ci`), or its fork for newer Pythons.
-
-    Imported at first use: a search gets by without.
-    """
+    """`plyvel` (or `plyvel-ci`), or its fork for newer Pythons; a search gets by without."""
+    # mypy: neither has types, and which of the two is missing depends on the Python.
     try:
-        return importlib.import_module("plyvel")
+        import plyvel  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ModuleNotFoundError:
-        return importlib.import_module("plyvel_next")
+        import plyvel_next as plyvel  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    return plyvel
 
 
 def _keys_of(video_id: str) -> tuple[bytes, bytes, bytes, bytes]:

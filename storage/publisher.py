@@ -33,6 +33,10 @@ SPARE_LINES = 1024
 """Lines of `videos.jsonl` that may be out of date, beyond four for each video, before a new epoch
 is made: each search parses them all."""
 
+MOST_MISSED = 64
+"""Commits that a view may be behind to catch up by the journal; a crash leaves one. Beyond, it is
+made anew, which needs memory for one video at a time."""
+
 
 class Publisher:
     """Writes the view of one archive; the caller holds the writer lock during each call."""
@@ -58,6 +62,8 @@ class Publisher:
                 )
             if self._current.stamp != ledger.stamp():
                 raise BadView("another encoder than the ledger's")
+            if behind > MOST_MISSED:
+                raise BadView(f"{behind} commits behind")
             if behind:
                 self.publish(self.stage(self._missed(ledger), ledger.generation()))
         except (BadView, FileNotFoundError) as error:
@@ -67,22 +73,16 @@ class Publisher:
 
     def stage(self, change: Change, generation: int) -> Current:
         """Write what a change adds behind what counts, and CURRENT's next version beside it."""
+        try:
+            return self._stage(change, generation)
+        except OSError:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Give back the room that a staged generation takes, because the ledger did not commit."""
         before = self._loaded()
-        video_rows = len(self._log.videos)
-        with files.Appender(self._view / before.epoch, before.columns) as columns:
-            replaced = [item.video.video_id for item in change.put]
-            for video_id in [*change.removed, *replaced]:
-                if video_id in self._rows:
-                    line = {"row": self._rows[video_id], "video": None}
-                    columns.append(layout.VIDEOS, encoding.dump_json(line) + b"\n")
-            for video in change.relocated:
-                columns.append(layout.VIDEOS, _video_line(self._rows[video.video_id], video, None))
-            for item in change.put:
-                append_video(columns, video_rows, item, before)
-                video_rows += 1
-        staged = dataclasses.replace(before, generation=generation, columns=columns.extents)
-        files.write_synced(self._view / "CURRENT.new", layout.encode(staged))
-        return staged
+        files.cut_to(self._view / before.epoch, before.columns)
 
     def publish(self, staged: Current) -> None:
         """Let a staged generation be the one in force."""
@@ -96,6 +96,11 @@ class Publisher:
         self._view.mkdir(exist_ok=True)
         numbers = [int(path.name) for path in self._view.iterdir() if path.name.isdigit()]
         epoch = f"{max(numbers, default=0) + 1:06d}"
+        with files.removed_on_error(self._view / epoch):
+            fresh = self._made_anew(ledger, epoch)
+        self.publish(fresh)
+
+    def _made_anew(self, ledger: Ledger, epoch: str) -> Current:
         (self._view / epoch).mkdir()
         fresh = Current(ledger.generation(), epoch, ledger.stamp())
         with files.Appender(self._view / epoch, fresh.columns) as columns:
@@ -106,7 +111,7 @@ class Publisher:
         fresh = dataclasses.replace(fresh, columns=columns.extents)
         fresh = sealing.seal(self._view / epoch, fresh)
         files.write_synced(self._view / "CURRENT.new", layout.encode(fresh))
-        self.publish(fresh)
+        return fresh
 
     def needs_new_epoch(self) -> bool:
         """Whether removed videos take up so much that the view should be made anew."""
@@ -130,6 +135,24 @@ class Publisher:
     def _loaded(self) -> Current:
         assert self._current is not None, "catch_up comes first"
         return self._current
+
+    def _stage(self, change: Change, generation: int) -> Current:
+        before = self._loaded()
+        video_rows = len(self._log.videos)
+        with files.Appender(self._view / before.epoch, before.columns) as columns:
+            replaced = [item.video.video_id for item in change.put]
+            for video_id in [*change.removed, *replaced]:
+                if video_id in self._rows:
+                    line = {"row": self._rows[video_id], "video": None}
+                    columns.append(layout.VIDEOS, encoding.dump_json(line) + b"\n")
+            for video in change.relocated:
+                columns.append(layout.VIDEOS, _video_line(self._rows[video.video_id], video, None))
+            for item in change.put:
+                append_video(columns, video_rows, item, before)
+                video_rows += 1
+        staged = dataclasses.replace(before, generation=generation, columns=columns.extents)
+        files.write_synced(self._view / "CURRENT.new", layout.encode(staged))
+        return staged
 
     def _load(self) -> None:
         current = layout.read_current(self._archive)

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from .current import COLUMNS, BadView, Current, read_current
-from .errors import ArchiveDamaged, ArchiveError, ArchiveNotFound
+from .errors import (
+    ArchiveBusy,
+    ArchiveDamaged,
+    ArchiveError,
+    ArchiveFull,
+    ArchiveNotFound,
+    ArchiveReadOnly,
+)
 from .failures import os_errors
 from .ledger import Ledger, ledger_exists, open_ledger
 from .locks import writer_lock
@@ -34,7 +41,9 @@ def verify(path: Path) -> list[str]:
                 _check_ledger(ledger, problems)
                 if snapshot is not None:
                     _compare(ledger, snapshot, problems)
-        except ArchiveDamaged as error:
+        except (ArchiveBusy, ArchiveFull, ArchiveReadOnly):
+            raise
+        except ArchiveError as error:
             problems.append(str(error))
     return problems
 

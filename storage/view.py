@@ -33,8 +33,7 @@ from .current import (
     view_damaged,
 )
 from .encoding import BadRecord
-from .errors import ArchiveNotFound
-from .failures import os_errors
+from .errors import ArchiveError, ArchiveNotFound
 from .records import EncoderStamp, VideoRecord
 
 _START = Extent()
@@ -45,7 +44,8 @@ class FaissFile:
     """A FAISS index (inner product) over the first rows of a column of vectors."""
 
     path: Path
-    """Give it to ``faiss.read_index(str(path), faiss.IO_FLAG_MMAP)``; nprobe is set in it."""
+    """Give it to ``faiss.read_index(str(path), faiss.IO_FLAG_MMAP)``; nprobe is set in it. A file
+    is deleted two generations after its successor came: if it is gone, take a new snapshot."""
     rows: int
     """Ids 0 … rows-1 are row numbers of the column; later rows must be scanned exactly."""
 
@@ -115,27 +115,33 @@ def open_snapshot(path: Path) -> Snapshot:
     """The archive as it is now. Takes no lock and writes nothing: a read-only disk will do.
 
     Milliseconds for a thousand videos: vectors are mapped, not read.
-    ArchiveNotFound, ArchiveDamaged, NewerFormat.
+    ArchiveNotFound, ArchiveDamaged, NewerFormat; ArchiveError if the system forbids reading.
     """
     path = Path(path)
+    try:
+        return _open(path)
+    except OSError as error:
+        raise ArchiveError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
+
+
+def _open(path: Path) -> Snapshot:
     if not (path / "ledger").is_dir() and not (path / "view" / "CURRENT").is_file():
         raise ArchiveNotFound(
             f"there is no archive at {path}: make one with `reelseek index add`, "
             "or name another folder with --db."
         )
     seen: Current | None = None
-    with os_errors(path):
-        while True:
-            try:
-                current = read_current(path)
-                return _snapshot(path, current)
-            except BadView as error:
-                raise view_damaged(path, error) from error
-            except FileNotFoundError as error:
-                # A writer published a new epoch and cleared the old one between our two looks.
-                if current == seen:
-                    raise view_damaged(path, f"{error.filename} is missing") from error
-                seen = current
+    while True:
+        try:
+            current = read_current(path)
+            return _snapshot(path, current)
+        except BadView as error:
+            raise view_damaged(path, error) from error
+        except FileNotFoundError as error:
+            # A writer published a new epoch and cleared the old one between our two looks.
+            if current == seen:
+                raise view_damaged(path, f"{error.filename} is missing") from error
+            seen = current
 
 
 def read_videos(
@@ -146,9 +152,10 @@ def read_videos(
     BadView if the file is damaged.
     """
     before = known.columns[VIDEOS] if known else _START
+    data = _checked(folder, VIDEOS, current.columns[VIDEOS], before)
     try:
-        for line in _checked(folder, VIDEOS, current.columns[VIDEOS], before).splitlines():
-            _take_line(log, json.loads(line))
+        for line in json.loads(b"[" + b",".join(data.splitlines()) + b"]"):
+            _take_line(log, line)
     except (BadRecord, LookupError, TypeError, ValueError) as error:
         raise BadView(f"{VIDEOS}: line {log.lines + 1}: {error}") from error
 

@@ -58,7 +58,9 @@ def test_every_clip_of_any_film_has_a_frame_shown_in_or_before_it(
         assert time_s <= clip_end_s
 
 
-def scene_samples(cuts_s: list[float], end_s: float, lag_s: float, clip_s: list[float]) -> list[float]:
+def scene_samples(
+    cuts_s: list[float], end_s: float, lag_s: float, clip_s: list[float]
+) -> list[float]:
     """Extra frames chosen in a 25 fps film whose cuts are reported `lag_s` late."""
     sampler: SceneSampler[Tick] = SceneSampler()
     due = list(cuts_s)

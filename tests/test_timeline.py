@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,20 +51,21 @@ def test_segments_cover_all_clips_and_share_the_overlap(clips: int, overlap: int
     assert segments[0].first_clip == 0
     assert segments[-1].first_clip + segments[-1].clip_count == clips
     assert all(segment.clip_count == min(clips, SEGMENT_CLIPS) for segment in segments)
-    for one, following in zip(segments, segments[1:], strict=False):
+    for one, following in pairwise(segments):
         assert following.number == one.number + 1
         assert following.first_clip > one.first_clip
         assert one.first_clip + one.clip_count - following.first_clip >= overlap
 
 
 @given(st.integers(1, 2000), st.data())
-def test_a_moment_of_thirty_seconds_lies_whole_in_a_segment(clips: int, data: st.DataObject) -> None:
+def test_a_moment_of_thirty_seconds_lies_whole_in_a_segment(
+    clips: int, data: st.DataObject
+) -> None:
     overlap = timeline.overlap_clips(timeline.DEFAULT_OVERLAP_S)
     length = data.draw(st.integers(1, min(overlap, clips)))
     first = data.draw(st.integers(0, clips - length))
     assert any(
-        segment.first_clip <= first
-        and first + length <= segment.first_clip + segment.clip_count
+        segment.first_clip <= first and first + length <= segment.first_clip + segment.clip_count
         for segment in timeline.segments(clips, overlap)
     )
 

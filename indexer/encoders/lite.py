@@ -11,7 +11,7 @@ from storage.bundles import Bundle
 from storage.records import EncoderStamp
 
 if TYPE_CHECKING:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
 
 class LiteImageEncoder:

@@ -23,6 +23,8 @@ class SegmentView:
     """(scenes, 2): the scenes that overlap the segment, whole: they may reach beyond it."""
     scene_vectors: NDArray[np.float32]
     """(scenes, dim), unit length."""
+    background: float
+    """Mean similarity of the sentence to clips all over the archive: what chance looks like."""
 
     def __repr__(self) -> str:
         start_s, end_s = self.times_s[0, 0], self.times_s[-1, 1]

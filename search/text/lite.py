@@ -19,7 +19,7 @@ class LiteTextEncoder:
         Raises:
             BundleError: a file of the bundle cannot be loaded.
         """
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped]
         from tokenizers import Tokenizer
 
         options = onnxruntime.SessionOptions()
@@ -44,9 +44,7 @@ class LiteTextEncoder:
     def encode(self, sentence: str) -> EncodedQuery:
         text = " ".join(sentence.split())
         if not text:
-            raise QueryError(
-                'The query is empty: say what is to be seen, such as "a dog in snow".'
-            )
+            raise QueryError('The query is empty: say what is to be seen, such as "a dog in snow".')
         ids = self._tokenizer.encode(text).ids
         if len(ids) > self._tower.max_tokens:
             raise QueryError(

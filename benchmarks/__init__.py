@@ -1,0 +1,1 @@
+"""What reelseek claims, as commands that measure it."""

@@ -1,0 +1,44 @@
+"""Measure speed and memory and write benchmarks/results/*.json.
+
+    python -m benchmarks.run [--out FOLDER]
+
+Takes about ten minutes on two cores; nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import indexing, searching
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for height in (360, 1080):
+            _write(out, f"indexing-{height}p", indexing.against_decoding(folder, height))
+            _write(out, f"pyscenedetect-{height}p", indexing.against_pyscenedetect(folder, height))
+        _write(out, "memory", indexing.memory(folder))
+        _write(out, "search", searching.measure(folder))
+
+
+def _write(out: Path, name: str, figures: dict[str, Any]) -> None:
+    figures = {**figures, "cores": os.cpu_count(), "python": platform.python_version()}
+    (out / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(name, json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()

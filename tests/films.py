@@ -1,0 +1,346 @@
+"""Makes small real films whose truth is known, with PyAV's encoders.
+
+    film = shots(tmp_path, lengths_s=(2.0, 3.0))
+    film.cuts_s   # (2.0,)
+
+Every maker takes the folder to write to, and returns a `MadeFilm`. A shot is a plain colour with a
+moving texture over it, so that its frames differ and its mean colour is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Rgb = tuple[int, int, int]
+Picture = NDArray[np.uint8]
+
+COLOURS: tuple[Rgb, ...] = (
+    (200, 40, 40),
+    (40, 60, 200),
+    (40, 170, 60),
+    (210, 200, 50),
+    (120, 40, 150),
+    (60, 190, 190),
+)
+"""Colours of successive shots, far apart in hue."""
+
+
+@dataclass(frozen=True)
+class MadeFilm:
+    """A file and what is true of it."""
+
+    path: Path
+    times_s: tuple[float, ...] = ()
+    """When each frame is shown."""
+    end_s: float = 0.0
+    """When the last frame's display ends."""
+    cuts_s: tuple[float, ...] = ()
+    """Time of the first frame after each cut."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the upright picture."""
+    damaged_packets: int = 0
+
+
+def texture(colour: Rgb, number: int, width: int = 160, height: int = 96) -> Picture:
+    """A frame of a shot: its colour under soft diagonal bands that move on with `number`."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    bands = 12 * np.sin((rows + 2 * columns) / 9.0 + number / 3.0)
+    picture: Picture = np.clip(np.array(colour) + bands[..., None], 0, 255).astype(np.uint8)
+    return picture
+
+
+def plain(colour: Rgb, width: int = 64, height: int = 48) -> Picture:
+    """One colour all over."""
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def write(
+    path: Path,
+    pictures: Iterable[Picture],
+    stamps: Sequence[int] | None = None,
+    rate: Fraction = Fraction(25),
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    adjust: Callable[[Any], None] | None = None,
+    frame_colours: dict[str, Any] | None = None,
+    sound_s: float = 0.0,
+    file_options: dict[str, str] | None = None,
+) -> Path:
+    """Encode pictures to a file.
+
+    Arguments:
+        path: its suffix names the container.
+        pictures: (height, width, 3) uint8, red first, all of one size.
+        stamps: presentation time of each frame in units of 1 / rate; None for 0, 1, 2 …
+        adjust: gets the output stream before the first frame (metadata, rotation, colours).
+        frame_colours: arguments of VideoFrame.reformat, for matrix and range.
+        sound_s: length of a quiet tone beside the pictures; 0 for no sound.
+    """
+    source = iter(pictures)
+    first = next(source)
+    with av.open(str(path), "w", options=file_options or {}) as output:
+        stream: Any = output.add_stream(codec, rate=rate)
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = pixel_format
+        stream.options = (
+            {"preset": "ultrafast"} | (options or {}) if "264" in codec else options or {}
+        )
+        if adjust:
+            adjust(stream)
+        tone: Any = output.add_stream("aac", rate=48000, layout="mono") if sound_s else None
+        for number, picture in enumerate(_chain(first, source)):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame = frame.reformat(format=pixel_format, **(frame_colours or {}))
+            frame.pts = stamps[number] if stamps else number
+            frame.time_base = 1 / rate
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        if tone:
+            _write_tone(output, tone, sound_s)
+    return path
+
+
+def _chain(first: Picture, rest: Iterator[Picture]) -> Iterator[Picture]:
+    yield first
+    yield from rest
+
+
+def _write_tone(output: Any, stream: Any, length_s: float) -> None:
+    block = 1024
+    for start in range(0, int(length_s * 48000), block):
+        phase = (start + np.arange(block)) * (2 * np.pi * 440 / 48000)
+        frame = av.AudioFrame.from_ndarray(
+            (0.1 * np.sin(phase)).astype(np.float32)[None], "fltp", layout="mono"
+        )
+        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
+
+
+def shots(
+    folder: Path,
+    lengths_s: Sequence[float] = (2.0, 2.0, 2.0),
+    rate: Fraction = Fraction(25),
+    size: tuple[int, int] = (160, 96),
+    name: str = "shots.mp4",
+    **how: Any,
+) -> MadeFilm:
+    """Shots of different colours with a hard cut between each two; `how` goes to `write`."""
+    counts = [round(length * rate) for length in lengths_s]
+    width, height = size
+    pictures = (
+        texture(COLOURS[shot % len(COLOURS)], number, width, height)
+        for shot, count in enumerate(counts)
+        for number in range(count)
+    )
+    path = write(folder / name, pictures, rate=rate, **how)
+    starts = np.cumsum([0, *counts])
+    return MadeFilm(
+        path,
+        times_s=tuple(float(number / rate) for number in range(int(starts[-1]))),
+        end_s=float(int(starts[-1]) / rate),
+        cuts_s=tuple(float(int(start) / rate) for start in starts[1:-1]),
+        size=size,
+    )
+
+
+def long_film(folder: Path, length_s: float = 600.0, shot_s: float = 20.0) -> MadeFilm:
+    """Ten minutes that cost a second: tiny pictures at 5 fps, a cut every 20 s."""
+    return shots(
+        folder,
+        lengths_s=(shot_s,) * round(length_s / shot_s),
+        rate=Fraction(5),
+        size=(64, 48),
+        name="long.mp4",
+    )
+
+
+def variable_rate(folder: Path) -> MadeFilm:
+    """25 fps with every frame that is a multiple of 3 dropped in the first shot, then 12.5 fps."""
+    stamps = [n for n in range(75) if n % 3] + list(range(75, 175, 2))
+    cut = 75
+    pictures = (texture(COLOURS[0 if stamp < cut else 1], stamp) for stamp in stamps)
+    path = write(folder / "variable.mkv", pictures, stamps)
+    return MadeFilm(
+        path,
+        times_s=tuple(stamp / 25 for stamp in stamps),
+        cuts_s=(cut / 25,),
+        size=(160, 96),
+    )
+
+
+def delayed(folder: Path, delay_s: float = 2.0, name: str = "delayed.mp4") -> MadeFilm:
+    """Sound from 0, pictures from `delay_s` on."""
+    stamps = [round(delay_s * 25) + n for n in range(50)]
+    pictures = [texture(COLOURS[0], n) for n in range(50)]
+    path = write(folder / name, pictures, stamps, sound_s=delay_s + 2.0)
+    times_s = tuple(stamp / 25 for stamp in stamps)
+    return MadeFilm(path, times_s, end_s=delay_s + 2.0, size=(160, 96))
+
+
+def transport_stream(folder: Path) -> MadeFilm:
+    """An MPEG-TS, whose clock starts at 1.4 s or so; shown from 0."""
+    return shots(folder, lengths_s=(1.0, 1.0), name="broadcast.ts")
+
+
+def turned(folder: Path, degrees: int) -> MadeFilm:
+    """Stored turned clockwise by `degrees`, with the note to turn it back: red is top left."""
+    upright = plain((20, 20, 20), 160, 96)
+    upright[:48, :80] = (220, 30, 30)
+    stored = np.ascontiguousarray(np.rot90(upright, -(degrees // 90)))
+    path = write(
+        folder / f"turned{degrees}.mp4",
+        [stored] * 10,
+        adjust=lambda stream: stream.set_display_rotation(degrees),
+    )
+    return MadeFilm(path, size=(160, 96))
+
+
+def interlaced(folder: Path) -> MadeFilm:
+    """Even lines white and odd lines black: one field is white, both together are grey."""
+    combed = plain((0, 0, 0), 720, 576)
+    combed[::2] = 255
+    path = write(
+        folder / "interlaced.mp4",
+        [combed] * 10,
+        options={"x264-params": "tff=1", "crf": "5"},
+    )
+    return MadeFilm(path, size=(720, 576))
+
+
+def edited(folder: Path) -> MadeFilm:
+    """The first second lies before an edit list's start and is not shown."""
+    path = write(
+        folder / "edited.mp4",
+        [texture(COLOURS[0 if n < 25 else 1], n) for n in range(75)],
+        stamps=range(-25, 50),
+        file_options={"avoid_negative_ts": "disabled"},
+    )
+    return MadeFilm(path, tuple(n / 25 for n in range(50)), end_s=2.0, size=(160, 96))
+
+
+def size_changes(folder: Path) -> MadeFilm:
+    """Two recordings glued together: another size, and a clock that starts again."""
+    parts = [
+        shots(folder, (1.0,), size=size, name=f"part{size[0]}.ts").path.read_bytes()
+        for size in ((160, 96), (320, 240))
+    ]
+    path = folder / "glued.ts"
+    path.write_bytes(b"".join(parts))
+    return MadeFilm(path, tuple(n / 25 for n in range(50)), end_s=2.0, size=(160, 96))
+
+
+def without_decoder(folder: Path) -> MadeFilm:
+    """An AVI whose codec nobody knows."""
+    path = shots(folder, (0.4,), name="known.avi", codec="mjpeg", pixel_format="yuvj420p").path
+    content = path.read_bytes().replace(b"MJPG", b"XQZ1").replace(b"mjpg", b"XQZ1")
+    path = folder / "unknown.avi"
+    path.write_bytes(content)
+    return MadeFilm(path)
+
+
+def one_frame(folder: Path) -> MadeFilm:
+    """A film that is over after 0.04 s."""
+    path = write(folder / "one.mp4", [texture(COLOURS[0], 0)])
+    return MadeFilm(path, times_s=(0.0,), end_s=0.04, size=(160, 96))
+
+
+def sound_only(folder: Path, cover: bool = False) -> MadeFilm:
+    """A second of sound, with a cover picture if asked for."""
+    path = folder / ("cover.mp4" if cover else "sound.m4a")
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("aac", rate=48000, layout="mono")
+        if cover:
+            image: Any = output.add_stream("mjpeg", rate=1)
+            image.width, image.height, image.pix_fmt = 64, 48, "yuvj420p"
+            image.disposition = av.stream.Disposition.attached_pic
+            frame = av.VideoFrame.from_ndarray(plain(COLOURS[0]), "rgb24")
+            output.mux(image.encode(frame.reformat(format="yuvj420p")))
+            output.mux(image.encode(None))
+        _write_tone(output, stream, 1.0)
+    return MadeFilm(path)
+
+
+def still(folder: Path, name: str = "still.png") -> MadeFilm:
+    """One image in an image format."""
+    av.VideoFrame.from_ndarray(plain(COLOURS[0]), "rgb24").save(str(folder / name))
+    return MadeFilm(folder / name)
+
+
+def measured_colour(
+    folder: Path, rgb: Rgb, matrix: str, full_range: bool, tagged: bool = True, height: int = 48
+) -> MadeFilm:
+    """A plain colour whose YUV is computed here, from the standards' own coefficients.
+
+    Arguments:
+        matrix: ``601``, ``709`` or ``2020``.
+        tagged: whether the file says which matrix it is.
+    """
+    red_share, blue_share, code = {
+        "601": (0.299, 0.114, 6),  # AVCOL_SPC_SMPTE170M
+        "709": (0.2126, 0.0722, 1),
+        "2020": (0.2627, 0.0593, 9),
+    }[matrix]
+    red, green, blue = (value / 255 for value in rgb)
+    luma = red_share * red + (1 - red_share - blue_share) * green + blue_share * blue
+    chroma = ((blue - luma) / (2 - 2 * blue_share), (red - luma) / (2 - 2 * red_share))
+    scale, base, chroma_scale = (255, 0, 255) if full_range else (219, 16, 224)
+    values = [base + scale * luma, *(128 + chroma_scale * part for part in chroma)]
+    planes = np.stack([np.full((height, 64), round(value), np.uint8) for value in values])
+
+    path = folder / f"colour{matrix}{full_range}{tagged}{height}.mkv"
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, height, "yuv444p"
+        stream.color_range = 2 if full_range else 1
+        if tagged:
+            stream.colorspace = code
+        for number in range(2):
+            frame = av.VideoFrame.from_ndarray(planes, "yuv444p", channel_last=False)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return MadeFilm(path, size=(64, height))
+
+
+def with_timecode(folder: Path, timecode: str, rate: Fraction, name: str = "tc.mov") -> MadeFilm:
+    """A film that starts at a tape's own time."""
+    path = write(
+        folder / name,
+        [texture(COLOURS[0], n) for n in range(10)],
+        rate=rate,
+        codec="mpeg2video" if name.endswith(".mxf") else "libx264",
+        adjust=lambda stream: stream.metadata.update(timecode=timecode),
+    )
+    return MadeFilm(path, size=(160, 96))
+
+
+def cut_off(film: MadeFilm, share: float = 0.6) -> MadeFilm:
+    """The same file without its end, as after a broken copy."""
+    whole = film.path.read_bytes()
+    path = film.path.with_name(f"cutoff-{film.path.name}")
+    path.write_bytes(whole[: int(len(whole) * share)])
+    return replace(film, path=path)
+
+
+def damaged(film: MadeFilm, packets: Sequence[int]) -> MadeFilm:
+    """The same file with some of its picture packets (in file order) overwritten by ones."""
+    with av.open(str(film.path)) as source:
+        places = [(p.pos, p.size) for p in source.demux(video=0) if p.size]
+    content = bytearray(film.path.read_bytes())
+    for number in packets:
+        position, size = places[number]
+        assert position is not None
+        content[position : position + size] = b"\xff" * size
+    path = film.path.with_name(f"damaged-{film.path.name}")
+    path.write_bytes(content)
+    return replace(film, path=path, damaged_packets=len(packets))

@@ -1,0 +1,75 @@
+"""The training-free head finds a known moment on a made-up curve."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.moments.base import SegmentView
+from search.moments.watershed import Watershed
+from search.text.base import EncodedQuery
+
+QUERY = EncodedQuery("x", np.array([1.0, 0.0], np.float32), np.zeros((1, 2), np.float32))
+
+
+def vectors(similarities: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Unit vectors with the given cosines to the query."""
+    return np.stack([similarities, np.sqrt(1 - similarities**2)], axis=1).astype(np.float32)
+
+
+def segment(curve: list[float], cuts_s: list[float], start_s: float = 0.0) -> SegmentView:
+    """A segment of 2 s clips with the given similarities and cuts."""
+    times_s = start_s + 2.0 * np.stack([np.arange(len(curve)), np.arange(1, len(curve) + 1)], 1)
+    borders_s = np.array([start_s, *cuts_s, times_s[-1, 1]])
+    centres_s = times_s.mean(axis=1)
+    scene_means = [
+        np.mean(np.array(curve)[(centres_s >= a) & (centres_s < b)]) for a, b in pairwise(borders_s)
+    ]
+    return SegmentView(
+        vectors(np.array(curve)),
+        times_s,
+        np.stack([borders_s[:-1], borders_s[1:]], axis=1),
+        vectors(np.array(scene_means)),
+        background=0.1,
+    )
+
+
+def best(view: SegmentView) -> tuple[float, float]:
+    span = Watershed().find(view, QUERY)[0]
+    return span.start_s, span.end_s
+
+
+def test_a_plateau_without_cuts_is_found_by_its_level() -> None:
+    assert best(segment([0.1] * 10 + [0.4] * 5 + [0.1] * 10, cuts_s=[])) == (20.0, 30.0)
+
+
+def test_borders_near_a_cut_fall_on_it() -> None:
+    curve = [0.1] * 10 + [0.4] * 5 + [0.1] * 10
+    assert best(segment(curve, cuts_s=[20.7, 29.2])) == (20.7, 29.2)
+
+
+def test_a_matching_scene_is_found_whole() -> None:
+    curve = [0.1] * 8 + [0.38, 0.42, 0.4] + [0.12] * 8
+    assert best(segment(curve, cuts_s=[16.0, 22.0])) == (16.0, 22.0)
+
+
+def test_times_are_those_of_the_video_not_of_the_segment() -> None:
+    curve = [0.1] * 10 + [0.4] * 5 + [0.1] * 10
+    assert best(segment(curve, cuts_s=[], start_s=120.0)) == (140.0, 150.0)
+
+
+def test_a_lasting_match_beats_a_single_lucky_clip() -> None:
+    curve = [0.1] * 5 + [0.41] + [0.1] * 10 + [0.4] * 5 + [0.1] * 5
+    assert best(segment(curve, cuts_s=[])) == (32.0, 42.0)
+
+
+def test_one_clip_is_a_segment_too() -> None:
+    assert best(segment([0.3], cuts_s=[])) == (0.0, 2.0)
+
+
+def test_spans_come_best_first_and_lie_in_time() -> None:
+    spans = Watershed().find(segment([0.1, 0.2, 0.5, 0.3] * 6, cuts_s=[9.0, 17.5]), QUERY)
+    assert [span.score for span in spans] == sorted((s.score for s in spans), reverse=True)
+    assert all(span.start_s < span.end_s for span in spans)

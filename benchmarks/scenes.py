@@ -16,32 +16,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import av
 from scenedetect import SceneManager, open_video
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from indexer.media import open_film  # noqa: E402
-from indexer.scenes import ADAPTIVE, CONTENT_27, CONTENT_31, SceneCutter  # noqa: E402
+from benchmarks.footage import TAPES, footage_folder
+from indexer.media import open_film
+from indexer.scenes import ADAPTIVE, CONTENT_27, CONTENT_31, DEFAULT, SceneCutter
 
 TOLERANCE_S = 0.08
-RESULTS = ROOT / "benchmarks" / "results" / "scenes.json"
+RESULTS = Path(__file__).parent / "results" / "scenes.json"
 PRESETS = {"content27": CONTENT_27, "content31": CONTENT_31, "adaptive": ADAPTIVE}
-TAPES = ("tape.mp4", "tape2.mp4")
 
-
-def videos_folder() -> Path:
-    """Where the footage lies; it may be absent."""
-    return Path(os.environ.get("REELSEEK_VIDEOS") or ROOT.parent / "shared" / "videos")
+Cuts = dict[str, list[float]]
+"""Preset to times in seconds."""
 
 
 @dataclass
@@ -99,19 +92,11 @@ def score(found_s: Iterable[float], hard_s: list[float], soft_s: list[list[float
     return result
 
 
-@dataclass
-class Run:
-    """One preset, one way of feeding it, over all files."""
-
-    cuts: dict[str, list[float]] = field(default_factory=dict)
-    wall_s: float = 0.0
-
-
-def ours(path: Path) -> dict[str, list[float]]:
+def ours(path: Path) -> Cuts:
     """Cut times of every preset, from one pass."""
     with open_film(path) as film:
         cutters = {name: SceneCutter(kind, film.info.frame_rate) for name, kind in PRESETS.items()}
-        cuts: dict[str, list[float]] = {name: [] for name in PRESETS}
+        cuts: Cuts = {name: [] for name in PRESETS}
         for frame in film.frames():
             thumbnail = frame.thumbnail_bgr()
             for name, cutter in cutters.items():
@@ -121,35 +106,32 @@ def ours(path: Path) -> dict[str, list[float]]:
     return cuts
 
 
-def stock(path: Path) -> dict[str, list[float]]:
+def stock(path: Path) -> Cuts:
     """Cut times of every preset, by PySceneDetect's own decoding and scaling.
 
-    Its PyAV backend is used, for the same FFmpeg; its times count from the first frame.
+    Through its PyAV backend, so that both ways decode with the same FFmpeg. Its times count from
+    the first frame, ours from the film's zero. One manager would mix the cuts of its detectors,
+    so each detector's are noted on their way to it.
     """
-    manager = SceneManager()
     detectors = {
         "content27": ContentDetector(threshold=27.0),
         "content31": ContentDetector(threshold=31.0, min_scene_len=0.6),
         "adaptive": AdaptiveDetector(3.5, window_width=3, min_scene_len=0.6),
     }
-    video = open_video(str(path), backend="pyav")
-    cuts: dict[str, list[float]] = {}
     first_s = first_frame_s(path)
+    cuts: Cuts = {name: [] for name in detectors}
     manager = SceneManager()
-    for detector in detectors.values():
-        manager.add_detector(detector)
-    # One manager merges the cuts of its detectors, so they are caught on their way to it.
     for name, detector in detectors.items():
-        cuts[name] = []
-        detector.process_frame = caught(detector.process_frame, cuts[name], first_s)
-    manager.detect_scenes(video)
+        manager.add_detector(detector)
+        detector.process_frame = noting(detector.process_frame, cuts[name], first_s)
+    manager.detect_scenes(open_video(str(path), backend="pyav", suppress_output=True))
     return cuts
 
 
-def caught(process, into: list[float], first_s: float):  # type: ignore[no-untyped-def]
-    """A detector's own method, noting what it returns."""
+def noting(process: Callable[..., Any], into: list[float], first_s: float) -> Callable[..., Any]:
+    """A detector's own method, which also writes down what it returns."""
 
-    def process_frame(timecode, frame_img):  # type: ignore[no-untyped-def]
+    def process_frame(timecode: Any, frame_img: Any) -> Any:
         found = process(timecode, frame_img)
         into.extend(cut.seconds + first_s for cut in found)
         return found
@@ -158,107 +140,102 @@ def caught(process, into: list[float], first_s: float):  # type: ignore[no-untyp
 
 
 def first_frame_s(path: Path) -> float:
+    """When the first frame is shown."""
     with open_film(path) as film:
-        return next(iter(film.frames())).time_s
+        return next(film.frames()).time_s
 
 
 def truths(folder: Path) -> Iterator[tuple[str, list[float], list[list[float]]]]:
     """(file, hard cuts, soft changes) of every judged file."""
     known = json.loads((folder / "cuts.json").read_text())
     left_out = set(known["clips_not_judged"])
-    entries = {name: known[name] for name in TAPES} | known["clips"]
+    entries = {f"{tape}.mp4": known[f"{tape}.mp4"] for tape in TAPES} | known["clips"]
     for name, entry in entries.items():
         if name not in left_out:
             yield name, entry["hard"], entry["soft"]
 
 
 def group_of(name: str) -> str:
-    return name if name in TAPES else "clips"
+    """Where a file's counts are shown: each tape by itself, all clips together."""
+    return "clips" if name.startswith("clips/") else name
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run over all judged files, print the tables and write the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave PySceneDetect's own way out")
     options = parser.parse_args()
-    folder = videos_folder()
+    folder = footage_folder()
     if not (folder / "cuts.json").exists():
         parser.exit(2, f"{folder} holds no cuts.json: set REELSEEK_VIDEOS to the footage.\n")
     ways = {"ours": ours} if options.quick else {"ours": ours, "stock": stock}
-    scores: dict[str, dict[str, dict[str, Score]]] = {}
+    totals: dict[str, dict[str, dict[str, Score]]] = {}
+    agreement = {preset: Agreement() for preset in PRESETS}
     wall_s = dict.fromkeys(ways, 0.0)
-    differing: list[dict[str, object]] = []
     for name, hard_s, soft_s in truths(folder):
-        cuts = {}
+        cuts: dict[str, Cuts] = {}
         for way, detect in ways.items():
             began = time.perf_counter()
             cuts[way] = detect(folder / name)
             wall_s[way] += time.perf_counter() - began
             for preset, found in cuts[way].items():
-                groups = scores.setdefault(way, {}).setdefault(preset, {})
+                groups = totals.setdefault(way, {}).setdefault(preset, {})
                 for group in (group_of(name), "all"):
                     groups.setdefault(group, Score()).add(score(found, hard_s, soft_s))
         if "stock" in cuts:
-            differing += differences(name, cuts["ours"], cuts["stock"])
-    report(scores, wall_s, differing)
+            for preset, count in agreement.items():
+                count.add(name, cuts["ours"][preset], cuts["stock"][preset])
+    show(totals)
+    results = {
+        "tolerance_s": TOLERANCE_S,
+        "default": str(DEFAULT),
+        "scores": {
+            way: {
+                preset: {group: total.as_json() for group, total in groups.items()}
+                for preset, groups in presets.items()
+            }
+            for way, presets in totals.items()
+        },
+        "wall_s": {way: round(value, 1) for way, value in wall_s.items()},
+    }
+    if "stock" in ways:
+        results["agreement"] = {preset: asdict(count) for preset, count in agreement.items()}
+        for preset, count in agreement.items():
+            print(f"{preset}: {count}")
+    print("wall time over all files, s:", results["wall_s"])
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"written: {RESULTS}")
 
 
-def differences(
-    name: str, mine: dict[str, list[float]], theirs: dict[str, list[float]]
-) -> list[dict[str, object]]:
-    """Cuts that only one way found, a row for each preset that has any."""
-    rows: list[dict[str, object]] = []
-    for preset in PRESETS:
-        apart = score(mine[preset], theirs[preset], [])
-        if apart.false or apart.missed:
-            rows.append(
-                {
-                    "file": name,
-                    "preset": preset,
-                    "only_ours": apart.false,
-                    "only_stock": apart.missed,
-                    "both": apart.right,
-                }
-            )
-    return rows
+@dataclass
+class Agreement:
+    """Cuts that both ways found, and those that one of them did not, over all files."""
+
+    both: int = 0
+    only_ours: int = 0
+    only_stock: int = 0
+    differing_files: int = 0
+
+    def add(self, name: str, ours_s: list[float], stock_s: list[float]) -> None:
+        """Count one file."""
+        apart = score(ours_s, stock_s, [])
+        self.both += apart.right
+        self.only_ours += apart.false
+        self.only_stock += apart.missed
+        self.differing_files += bool(apart.false or apart.missed)
 
 
-def report(
-    scores: dict[str, dict[str, dict[str, Score]]],
-    wall_s: dict[str, float],
-    differing: list[dict[str, object]],
-) -> None:
-    print(f"{'way':6} {'preset':10} {'files':10} precision recall   F1    right false missed")
-    for way, presets in scores.items():
+def show(totals: dict[str, dict[str, dict[str, Score]]]) -> None:
+    """A table for people."""
+    print(f"{'way':6} {'preset':10} {'files':10} precision recall      F1 right false missed")
+    for way, presets in totals.items():
         for preset, groups in presets.items():
             for group, total in groups.items():
                 print(
-                    f"{way:6} {preset:10} {group:10} {total.precision:8.3f} {total.recall:7.3f} "
-                    f"{total.f1:7.3f} {total.right:5} {total.false:5} {total.missed:5}"
+                    f"{way:6} {preset:10} {group:10} {total.precision:9.3f} {total.recall:6.3f} "
+                    f"{total.f1:7.3f} {total.right:5} {total.false:5} {total.missed:6}"
                 )
-    for row in differing:
-        print("differs:", row)
-    print("wall time of all files:", {way: round(value, 1) for way, value in wall_s.items()})
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(
-        json.dumps(
-            {
-                "tolerance_s": TOLERANCE_S,
-                "av": av.__version__,
-                "wall_s": {way: round(value, 2) for way, value in wall_s.items()},
-                "scores": {
-                    way: {
-                        preset: {group: total.as_json() for group, total in groups.items()}
-                        for preset, groups in presets.items()
-                    }
-                    for way, presets in scores.items()
-                },
-                "differing": differing,
-            },
-            indent=1,
-        )
-        + "\n"
-    )
-    print(f"written: {RESULTS.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

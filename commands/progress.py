@@ -40,15 +40,15 @@ def _bar(label: str, duration_s: float | None) -> Iterator[Progress]:
     began = time.monotonic()
     with tqdm(
         total=duration_s,
-        desc=label,
         leave=False,
-        bar_format="{desc} |{bar:20}| {postfix}",
+        bar_format="|{bar:20}| {desc}",
         file=sys.stderr,
     ) as bar:
 
         def progress(position_s: float) -> None:
             bar.n = min(position_s, duration_s or position_s)
-            bar.set_postfix_str(_status(position_s, duration_s, time.monotonic() - began))
+            status = _status(position_s, duration_s, time.monotonic() - began)
+            bar.set_description_str(f"{status}  {label}")
 
         yield progress
 

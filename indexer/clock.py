@@ -4,7 +4,8 @@ Times are the stream's own timestamps, never frame numbers. Three things go wron
 real archives, and each has one rule here:
 
 - a frame without a timestamp, or with one that does not move forward (damaged files, streams that
-  were glued together): it is shown when the frame before it ends;
+  were glued together): it is shown when the frame before it ends; a single frame that is late by
+  no more than one goes half a frame after it, so that those behind it keep their own times;
 - a transport or program stream whose clock jumps by more than ten seconds (the same limit as
   ffmpeg's ``dts_delta_threshold``): the film goes on without the jump;
 - a first frame before zero: times are counted from it, so that none is negative.
@@ -75,6 +76,8 @@ class PresentationClock:
         self._zero_s = zero_s
         self._may_jump = may_jump
         self._last_s: float | None = None
+        self._trusted = False
+        """Whether the last frame had a usable time of its own."""
 
     def time(self, stamp_s: float | None, duration_s: float) -> float:
         """When the next frame is shown.
@@ -117,7 +120,12 @@ class PresentationClock:
             self.jumps += 1
             self._zero_s += time_s - self.end_s
             return self.end_s
-        if time_s <= self._last_s:
-            self.repaired_frames += 1
-            return self.end_s
-        return time_s
+        if time_s > self._last_s:
+            self._trusted = True
+            return time_s
+        self.repaired_frames += 1
+        slipped_s = self._last_s - time_s
+        if self._trusted and slipped_s < 1.5 * self._frame_s:
+            self._trusted = False
+            return round(self._last_s + 0.5 * self._frame_s, 9)
+        return self.end_s

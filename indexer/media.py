@@ -133,18 +133,20 @@ class Film:
         notes = list(self.info.notes)
         if self.unreadable_packets:
             near = _clock_text(self.first_unreadable_s or 0.0)
-            packets = "packet" if self.unreadable_packets == 1 else "packets"
-            notes.append(f"{self.unreadable_packets} {packets} unreadable near {near}")
+            notes.append(f"{_counted(self.unreadable_packets, 'packet')} unreadable near {near}")
         if self._clock.first_gap_s:
             start, end = map(_clock_text, self._clock.first_gap_s)
-            more = f" and {self._clock.gaps - 1} more such gaps" if self._clock.gaps > 1 else ""
+            others = self._clock.gaps - 1
+            more = f", and {_counted(others, 'such gap')} later" if others else ""
             notes.append(f"no pictures from {start} to {end}{more}")
         if self._reading_broke:
             notes.append(f"the file cannot be read past {_clock_text(self.end_s)}")
         if self._clock.repaired_frames:
-            notes.append(f"{self._clock.repaired_frames} frames without a usable time of their own")
+            frames = _counted(self._clock.repaired_frames, "frame")
+            notes.append(f"{frames} without a usable time of its own, placed after the one before")
         if self._clock.jumps:
-            notes.append(f"the recording's clock jumps {self._clock.jumps} times")
+            jumps = _counted(self._clock.jumps, "jump")
+            notes.append(f"{jumps} of the recording's clock taken out")
         claimed_s = self.info.duration_s or 0.0
         if self._pass_ended and self.end_s < claimed_s - _SHORT_BY_S:
             ends, claimed = _clock_text(self.end_s), _clock_text(claimed_s)
@@ -221,6 +223,10 @@ def _clock_text(time_s: float) -> str:
     minutes, seconds = divmod(int(time_s), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _reason(error: Exception) -> str:

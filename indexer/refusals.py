@@ -8,6 +8,7 @@ from pathlib import Path
 from storage.errors import MediaError, MediaNotFound, NotAVideo, UnreadableMedia
 
 _HEAD_BYTES = 4096
+_TEXT_BEFORE_PICTURES = b"YUV4MPEG2 "
 
 
 def check_file(path: Path) -> None:
@@ -15,7 +16,8 @@ def check_file(path: Path) -> None:
 
     Raises:
         MediaNotFound: no such file, or a folder.
-        NotAVideo: not a regular file, or an empty one.
+        NotAVideo: not a regular file, an empty one, or text. (libav would follow a playlist or
+            session description, and wait for what it names.)
         UnreadableMedia: no permission, or the disk fails.
     """
     try:
@@ -28,7 +30,7 @@ def check_file(path: Path) -> None:
             raise NotAVideo(f"{path} is not a regular file: copy the film to a file first.")
         if status.st_size == 0:
             raise NotAVideo(f"{path} is empty (0 bytes): copy it again from its source.")
-        head_of(path)
+        head = head_of(path)
     except FileNotFoundError:
         raise MediaNotFound(f"{path} does not exist: check the spelling.") from None
     except PermissionError:
@@ -39,6 +41,11 @@ def check_file(path: Path) -> None:
         raise UnreadableMedia(
             f"{path} cannot be read ({error.strerror}): check the disk or the connection to it."
         ) from error
+    if not head.startswith(_TEXT_BEFORE_PICTURES) and _reads_as_text(head):
+        raise NotAVideo(
+            f"{path} is a text file, not a video: check what was renamed to it, or name the files "
+            "that a playlist lists."
+        )
 
 
 def head_of(path: Path) -> bytes:
@@ -55,8 +62,6 @@ def not_opened(path: Path, why: str) -> MediaError:
             f"{path} is an MP4 or MOV file without a usable index (moov): the recording or copy "
             "was cut off, so copy it again or repair it with a tool such as untrunc."
         )
-    if _reads_as_text(head):
-        return NotAVideo(f"{path} is a text file, not a video: check what was renamed to it.")
     return NotAVideo(
         f"{path} is not in any media format known here ({why}): check that it plays, or convert "
         "it to MP4 or Matroska."
@@ -86,7 +91,9 @@ def sound_only(path: Path, with_cover: bool) -> NotAVideo:
 
 def no_picture(path: Path) -> NotAVideo:
     """The file is a media file with neither picture nor sound, such as subtitles."""
-    return NotAVideo(f"{path} holds no moving picture (subtitles or data only): nothing to index.")
+    return NotAVideo(
+        f"{path} holds no moving picture (only data such as subtitles): nothing to index."
+    )
 
 
 def no_decoder(path: Path) -> UnreadableMedia:

@@ -50,12 +50,12 @@ class SceneSettings:
         Raises:
             ValueError: with a sentence for the user.
         """
-        name, _, threshold = text.strip().lower().partition(":")
-        if not threshold and name in cls.PRESETS:
+        name, colon, threshold = text.strip().lower().partition(":")
+        if not colon and name in cls.PRESETS:
             return cls.PRESETS[name]
         try:
             base = {"content": CONTENT_31, "adaptive": ADAPTIVE}[name]
-            value = float(threshold or base.threshold)
+            value = float(threshold)
         except (KeyError, ValueError):
             raise ValueError(_what_is_known(text)) from None
         if not 0.0 < value < 256.0:
@@ -90,7 +90,7 @@ SceneSettings.PRESETS = {
     "content31": CONTENT_31,
 }
 
-DEFAULT = ADAPTIVE
+DEFAULT = CONTENT_31
 
 
 class SceneCutter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,10 +126,11 @@ def _nearest(
     covered = 0
     rows = np.empty(0, dtype=np.int64)
     if index is not None:
-        covered = index.rows
-        removed = covered - int(np.count_nonzero(wanted[:covered]))
-        rows = _indexed(index, query, min(covered, count + removed))
-        rows = rows[wanted[rows]]
+        removed = index.rows - int(np.count_nonzero(wanted[: index.rows]))
+        with contextlib.suppress(RuntimeError):  # a writer cleared it away: scan everything
+            rows = _indexed(index, query, min(index.rows, count + removed))
+            rows = rows[wanted[rows]]
+            covered = index.rows
     tail = covered + np.flatnonzero(wanted[covered:])
     rows = np.concatenate([rows, tail])
     scores = similarities(vectors, rows, query)

@@ -9,14 +9,16 @@ moving texture over it, so that its frames differ and its mean colour is known.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 Rgb = tuple[int, int, int]
@@ -25,12 +27,12 @@ Picture = NDArray[np.uint8]
 COLOURS: tuple[Rgb, ...] = (
     (200, 40, 40),
     (40, 60, 200),
-    (40, 170, 60),
-    (210, 200, 50),
-    (120, 40, 150),
-    (60, 190, 190),
+    (235, 225, 150),
+    (30, 70, 40),
+    (215, 120, 215),
+    (60, 150, 150),
 )
-"""Colours of successive shots, far apart in hue."""
+"""Colours of successive shots, so far apart that every detector sees a cut."""
 
 
 @dataclass(frozen=True)
@@ -192,66 +194,22 @@ def transport_stream(folder: Path) -> MadeFilm:
     return shots(folder, lengths_s=(1.0, 1.0), name="broadcast.ts")
 
 
-def turned(folder: Path, degrees: int) -> MadeFilm:
-    """Stored turned clockwise by `degrees`, with the note to turn it back: red is top left."""
-    upright = plain((20, 20, 20), 160, 96)
-    upright[:48, :80] = (220, 30, 30)
-    stored = np.ascontiguousarray(np.rot90(upright, -(degrees // 90)))
-    path = write(
-        folder / f"turned{degrees}.mp4",
-        [stored] * 10,
-        adjust=lambda stream: stream.set_display_rotation(degrees),
-    )
-    return MadeFilm(path, size=(160, 96))
-
-
-def interlaced(folder: Path) -> MadeFilm:
-    """Even lines white and odd lines black: one field is white, both together are grey."""
-    combed = plain((0, 0, 0), 720, 576)
-    combed[::2] = 255
-    path = write(
-        folder / "interlaced.mp4",
-        [combed] * 10,
-        options={"x264-params": "tff=1", "crf": "5"},
-    )
-    return MadeFilm(path, size=(720, 576))
-
-
-def edited(folder: Path) -> MadeFilm:
-    """The first second lies before an edit list's start and is not shown."""
-    path = write(
-        folder / "edited.mp4",
-        [texture(COLOURS[0 if n < 25 else 1], n) for n in range(75)],
-        stamps=range(-25, 50),
-        file_options={"avoid_negative_ts": "disabled"},
-    )
-    return MadeFilm(path, tuple(n / 25 for n in range(50)), end_s=2.0, size=(160, 96))
-
-
-def size_changes(folder: Path) -> MadeFilm:
-    """Two recordings glued together: another size, and a clock that starts again."""
-    parts = [
-        shots(folder, (1.0,), size=size, name=f"part{size[0]}.ts").path.read_bytes()
-        for size in ((160, 96), (320, 240))
-    ]
-    path = folder / "glued.ts"
-    path.write_bytes(b"".join(parts))
-    return MadeFilm(path, tuple(n / 25 for n in range(50)), end_s=2.0, size=(160, 96))
-
-
-def without_decoder(folder: Path) -> MadeFilm:
-    """An AVI whose codec nobody knows."""
-    path = shots(folder, (0.4,), name="known.avi", codec="mjpeg", pixel_format="yuvj420p").path
-    content = path.read_bytes().replace(b"MJPG", b"XQZ1").replace(b"mjpg", b"XQZ1")
-    path = folder / "unknown.avi"
-    path.write_bytes(content)
-    return MadeFilm(path)
-
-
 def one_frame(folder: Path) -> MadeFilm:
     """A film that is over after 0.04 s."""
     path = write(folder / "one.mp4", [texture(COLOURS[0], 0)])
     return MadeFilm(path, times_s=(0.0,), end_s=0.04, size=(160, 96))
+
+
+def with_timecode(folder: Path, timecode: str, rate: Fraction, name: str = "tc.mov") -> MadeFilm:
+    """A film that starts at a tape's own time."""
+    path = write(
+        folder / name,
+        [texture(COLOURS[0], n) for n in range(10)],
+        rate=rate,
+        codec="mpeg2video" if name.endswith(".mxf") else "libx264",
+        adjust=lambda stream: stream.metadata.update(timecode=timecode),
+    )
+    return MadeFilm(path, size=(160, 96))
 
 
 def sound_only(folder: Path, cover: bool = False) -> MadeFilm:
@@ -276,54 +234,6 @@ def still(folder: Path, name: str = "still.png") -> MadeFilm:
     return MadeFilm(folder / name)
 
 
-def measured_colour(
-    folder: Path, rgb: Rgb, matrix: str, full_range: bool, tagged: bool = True, height: int = 48
-) -> MadeFilm:
-    """A plain colour whose YUV is computed here, from the standards' own coefficients.
-
-    Arguments:
-        matrix: ``601``, ``709`` or ``2020``.
-        tagged: whether the file says which matrix it is.
-    """
-    red_share, blue_share, code = {
-        "601": (0.299, 0.114, 6),  # AVCOL_SPC_SMPTE170M
-        "709": (0.2126, 0.0722, 1),
-        "2020": (0.2627, 0.0593, 9),
-    }[matrix]
-    red, green, blue = (value / 255 for value in rgb)
-    luma = red_share * red + (1 - red_share - blue_share) * green + blue_share * blue
-    chroma = ((blue - luma) / (2 - 2 * blue_share), (red - luma) / (2 - 2 * red_share))
-    scale, base, chroma_scale = (255, 0, 255) if full_range else (219, 16, 224)
-    values = [base + scale * luma, *(128 + chroma_scale * part for part in chroma)]
-    planes = np.stack([np.full((height, 64), round(value), np.uint8) for value in values])
-
-    path = folder / f"colour{matrix}{full_range}{tagged}{height}.mkv"
-    with av.open(str(path), "w") as output:
-        stream: Any = output.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, height, "yuv444p"
-        stream.color_range = 2 if full_range else 1
-        if tagged:
-            stream.colorspace = code
-        for number in range(2):
-            frame = av.VideoFrame.from_ndarray(planes, "yuv444p", channel_last=False)
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    return MadeFilm(path, size=(64, height))
-
-
-def with_timecode(folder: Path, timecode: str, rate: Fraction, name: str = "tc.mov") -> MadeFilm:
-    """A film that starts at a tape's own time."""
-    path = write(
-        folder / name,
-        [texture(COLOURS[0], n) for n in range(10)],
-        rate=rate,
-        codec="mpeg2video" if name.endswith(".mxf") else "libx264",
-        adjust=lambda stream: stream.metadata.update(timecode=timecode),
-    )
-    return MadeFilm(path, size=(160, 96))
-
-
 def cut_off(film: MadeFilm, share: float = 0.6) -> MadeFilm:
     """The same file without its end, as after a broken copy."""
     whole = film.path.read_bytes()
@@ -344,3 +254,12 @@ def damaged(film: MadeFilm, packets: Sequence[int]) -> MadeFilm:
     path = film.path.with_name(f"damaged-{film.path.name}")
     path.write_bytes(content)
     return replace(film, path=path, damaged_packets=len(packets))
+
+
+def measuring_set() -> Path:
+    """The folder of real clips with known cuts; skips the test where it is absent."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "videos"
+    folder = Path(os.environ.get("REELSEEK_VIDEOS") or beside)
+    if not (folder / "cuts.json").exists():
+        pytest.skip("the measuring set is not here: set REELSEEK_VIDEOS")
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,14 @@ def test_removed_videos_are_never_shortlisted(snapshot: Snapshot) -> None:
 def test_an_empty_archive_has_no_segments(tmp_path: Path) -> None:
     archive = Archive.create_or_open(tmp_path / "dbs", STAMP)
     assert shortlist(archive.snapshot(), question(0), None, limit=5) == []
+
+
+def test_an_index_that_a_writer_cleared_away_is_done_without(snapshot: Snapshot) -> None:
+    assert snapshot.clip_index is not None
+    gone = dataclasses.replace(snapshot.clip_index, path=snapshot.path / "gone.faiss")
+    bereft = dataclasses.replace(snapshot, clip_index=gone)
+    rows, _ = nearest_clips(bereft, question(1), None, 50)
+    assert (
+        rows.tolist()
+        == exact(snapshot.clip_vectors, snapshot.clip_alive, question(1))[0][:50].tolist()
+    )

@@ -183,12 +183,15 @@ class TestMending:
         archive.add(make_video("a"))
         for column in layout.COLUMNS:
             with open(tmp_path / "view" / epochs(tmp_path)[0] / column, "ab") as file:
-                file.write(b"left by a crash")
+                file.write(b"left by a crash" * 1000)
         assert len(open_snapshot(tmp_path).live_videos()) == 1
         assert verify(tmp_path) == []
         archive.add(make_video("b"))
         assert len(open_snapshot(tmp_path).live_videos()) == 2
         assert verify(tmp_path) == []
+        for column, extent in layout.read_current(tmp_path).columns.items():
+            path = tmp_path / "view" / epochs(tmp_path)[0] / column
+            assert path.stat().st_size == extent.size, column
 
     @pytest.mark.parametrize("most_missed", [0, 99])
     def test_a_view_that_is_behind_catches_up_from_the_journal_or_is_made_anew(

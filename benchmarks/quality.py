@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.footage import TAPES, Question, Window, footage_folder, read_questions
-from benchmarks.scenes import score_default
+from benchmarks.scenes import Score, score, truths
 from indexer.encoders.lite import LiteImageEncoder
 from indexer.intake import Intake, Outcome
 from indexer.pipeline import IndexSettings
@@ -61,7 +61,7 @@ def main() -> None:
                 for tape, searcher in tapes.items()
             },
             "absent_auc": absence(clips, questions),
-            "scenes": score_default(folder),
+            "cuts": cuts_found([clips, *tapes.values()], folder).as_json(),
         }
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -144,6 +144,20 @@ def absence(searcher: Searcher, questions: Iterable[Question]) -> float:
     return round(float((present[:, np.newaxis] > absent).mean()), 3)
 
 
+def cuts_found(searchers: Iterable[Searcher], folder: Path) -> Score:
+    """Precision and recall of the scene borders that were indexed (rule: benchmarks/scenes.py)."""
+    found: dict[str, list[float]] = {}
+    for snapshot in (searcher.snapshot for searcher in searchers):
+        for row, video in snapshot.live_videos():
+            scenes = snapshot.scene_table[snapshot.video_rows[row].scenes]
+            file = Path(video.path).relative_to(folder.absolute()).as_posix()
+            found[file] = scenes["start_s"][1:].tolist()
+    total = Score()
+    for file, hard_s, soft_s in truths(folder):
+        total.add(score(found[file], hard_s, soft_s))
+    return total
+
+
 def best_iou(hit: Hit, windows: Iterable[Window]) -> float:
     """The highest IoU of a hit with one of the windows."""
     return max(_iou((hit.start_s, hit.end_s), window) for window in windows)
@@ -174,7 +188,7 @@ def show(results: dict[str, Any]) -> None:
         for name, figures in groups.items():
             print(f"{name:24}" + "".join(f"{figures[column]:9}" for column in columns))
     print(f"\nabsent told from present, AUC: {results['absent_auc']}")
-    print("cuts:", json.dumps(results["scenes"]))
+    print("cuts:", json.dumps(results["cuts"]))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scenedetect import SceneManager, open_video
-from scenedetect.detectors import AdaptiveDetector, ContentDetector
+from scenedetect import SceneManager, open_video  # type: ignore[import-untyped]
+from scenedetect.detectors import (  # type: ignore[import-untyped]
+    AdaptiveDetector,
+    ContentDetector,
+)
 
 from benchmarks.footage import TAPES, footage_folder
 from indexer.media import open_film

@@ -102,9 +102,10 @@ class Film:
         self._clock = PresentationClock(float(rate), zero_s, may_jump=has_broken_clock)
         self._stamps = StampChooser()
         self._decoded = self._decode()
-        self._first = self._first_picture(path)
-        self._thumbnail_size = thumbnail_size(self._first.width, self._first.height)
-        self.info = probe(path, container, self._stream, self._first, rate, claimed_s)
+        first = self._first_picture(path)
+        self._peeked = [first]
+        self._thumbnail_size = thumbnail_size(first.width, first.height)
+        self.info = probe(path, container, self._stream, first, rate, claimed_s)
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +163,7 @@ class Film:
         if self._pass_began:
             raise RuntimeError("a film has one pass over its frames: open it again for another")
         self._pass_began = True
-        yield self._timed(self._first)
+        yield self._timed(self._peeked.pop())
         for picture in self._decoded:
             yield self._timed(picture)
         self._pass_ended = True
@@ -194,6 +195,8 @@ class Film:
                     errors = 0
                     yield packet
                 return
+            except IndexError:
+                return  # PyAV's end of file where a damaged stream made tracks appear late
             except (av.FFmpegError, OSError):
                 if errors == 0:
                     self._count_unreadable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -14,15 +15,18 @@ from indexer import timeline
 from indexer.encoders.base import ImageEncoder
 from indexer.encoding import EncodingThread
 from indexer.media import Film, Frame
+from indexer.prefetch import prefetched
 from indexer.sampling import ClipSampler, Sample, SceneSampler
 from indexer.scenes import SceneCutter, SceneSettings
-from storage.errors import UnreadableMedia
 from storage.records import IndexedVideo, Location, Scene, VideoRecord
 
 Progress = Callable[[float], None]
 """Called now and then with the position reached, in seconds since the first frame."""
 
 _PROGRESS_EVERY_S = 1.0
+
+_FRAMES_AHEAD = 8
+"""Decoded frames that may wait for the scene detector: 25 MB at 1080p, 100 MB at 2160p."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,9 @@ def index_film(
 ) -> IndexedVideo:
     """Read a film from start to end, once, and return all that the archive keeps of it.
 
-    Memory does not grow with the film but for its vectors (one float16 row per clip and scene).
-
-    Raises:
-        UnreadableMedia: not one frame of it could be decoded.
+    Decoding, scene detection and encoding run side by side, in three threads with short queues
+    between them. Memory does not grow with the film but for its vectors: one float16 row for each
+    clip and scene.
     """
     encoding = EncodingThread(encoder)
     try:
@@ -89,25 +92,13 @@ class _FilmPass:
 
     def run(self, progress: Progress) -> None:
         """Decode the film and queue the chosen frames for encoding."""
-        reported_s = float("-inf")
-        first = True
-        for frame in self._film.frames():
-            if first:
-                self.start_s = frame.time_s
-                first = False
-            self._scenes.push(frame)
-            for sample in self._clips.push(frame):
-                self._encode(sample)
-            for cut_s in self._cutter.push(frame.time_s, frame.thumbnail_bgr()):
-                self._cut(cut_s)
-            if frame.time_s - reported_s >= _PROGRESS_EVERY_S:
-                progress(frame.time_s - self.start_s)
-                reported_s = frame.time_s
-        if first:
-            raise UnreadableMedia(
-                f"{self._film.info.path} has a picture track, but no frame of it can be decoded: "
-                "check whether it plays, or copy it again from its source."
-            )
+        with closing(prefetched(self._film.frames(), _FRAMES_AHEAD)) as frames:
+            reported_s = self.start_s = self._take(next(frames))
+            for frame in frames:
+                time_s = self._take(frame)
+                if time_s - reported_s >= _PROGRESS_EVERY_S:
+                    progress(time_s - self.start_s)
+                    reported_s = time_s
         self.end_s = self._film.end_s
         for sample in self._clips.finish(timeline.clip_count(self.start_s, self.end_s)):
             self._encode(sample)
@@ -116,6 +107,15 @@ class _FilmPass:
         for sample in self._scenes.close(self.end_s):
             self._encode(sample)
         progress(self.end_s - self.start_s)
+
+    def _take(self, frame: Frame) -> float:
+        """Show one frame to samplers and detector; its time."""
+        self._scenes.push(frame)
+        for sample in self._clips.push(frame):
+            self._encode(sample)
+        for cut_s in self._cutter.push(frame.time_s, frame.thumbnail_bgr()):
+            self._cut(cut_s)
+        return frame.time_s
 
     def _cut(self, cut_s: float) -> None:
         previous_s = self.cuts_s[-1] if self.cuts_s else self.start_s

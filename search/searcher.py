@@ -66,7 +66,8 @@ class Searcher:
                 f"{encoder.stamp.encoder_id} ({encoder.stamp.fingerprint[:8]}): search with the "
                 "version of reelseek that made the archive, or index into a new --db."
             )
-        self._snapshot = snapshot
+        self.snapshot = snapshot
+        """The generation that is searched."""
         self._encoder = encoder
         self._head = head
 
@@ -79,7 +80,7 @@ class Searcher:
         """
         query = self._encoder.encode(sentence)
         segments = shortlist(
-            self._snapshot, query.pooled, self._matching(video_glob), max(SHORTLIST_SEGMENTS, top)
+            self.snapshot, query.pooled, self._matching(video_glob), max(SHORTLIST_SEGMENTS, top)
         )
         background = self._background(query)
         candidates = [
@@ -100,7 +101,7 @@ class Searcher:
             QueryError: the sentence is empty or too long.
             VideoNotFound: no video matches `video_glob`.
         """
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         query = self._encoder.encode(sentence)
         wanted = snapshot.scene_alive
         matching = self._matching(video_glob)
@@ -131,21 +132,21 @@ class Searcher:
         """Mask over video rows of the videos whose path, file name or id fits the pattern."""
         if video_glob is None:
             return None
-        mask = np.zeros(len(self._snapshot.videos), dtype=np.bool_)
-        mask[[row for row, _ in matching_videos(self._snapshot, video_glob)]] = True
+        mask = np.zeros(len(self.snapshot.videos), dtype=np.bool_)
+        mask[[row for row, _ in matching_videos(self.snapshot, video_glob)]] = True
         return mask
 
     def _background(self, query: EncodedQuery) -> float:
-        rows = np.flatnonzero(self._snapshot.clip_alive)
+        rows = np.flatnonzero(self.snapshot.clip_alive)
         if len(rows) == 0:
             return 0.0
         rows = rows[:: max(1, len(rows) // BACKGROUND_CLIPS)]
-        return float(similarities(self._snapshot.clip_vectors, rows, query.pooled).mean())
+        return float(similarities(self.snapshot.clip_vectors, rows, query.pooled).mean())
 
     def _candidates(
         self, hit: SegmentHit, place: int, query: EncodedQuery, background: float
     ) -> list[Candidate]:
-        segment = self._snapshot.segment_table[hit.row]
+        segment = self.snapshot.segment_table[hit.row]
         view = self._view(segment, background)
         return [
             Candidate(int(segment["video"]), span, hit.row, place)
@@ -153,7 +154,7 @@ class Searcher:
         ]
 
     def _view(self, segment: np.void, background: float) -> SegmentView:
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         first = int(segment["first_clip"])
         clips = slice(first, first + int(segment["clip_count"]))
         times_s = np.stack(
@@ -173,13 +174,13 @@ class Searcher:
         )
 
     def _video(self, row: int) -> VideoRecord:
-        video = self._snapshot.videos[row]
+        video = self.snapshot.videos[row]
         assert video is not None, "removed videos are not shortlisted"
         return video
 
     def _hit(self, number: int, candidate: Candidate, segments: dict[int, SegmentHit]) -> Hit:
         span = candidate.span
-        scenes = self._snapshot.scene_table[self._snapshot.video_rows[candidate.video_row].scenes]
+        scenes = self.snapshot.scene_table[self.snapshot.video_rows[candidate.video_row].scenes]
         shared_s = np.minimum(scenes["end_s"], span.end_s) - np.maximum(
             scenes["start_s"], span.start_s
         )

@@ -151,3 +151,15 @@ def test_what_there_is_of_a_broken_copy_is_kept(name: str, tmp_path: Path) -> No
         assert film.end_s == pytest.approx(frames / 25, abs=0.05)
     assert 50 < frames < 150
     assert "though the file claims 0:06" in notes
+
+
+def test_tracks_that_appear_late(tmp_path: Path) -> None:
+    """A broadcast whose sound, and so its list of tracks, starts in the middle."""
+    parts = [
+        films.shots(tmp_path, (8.0,), name="silent.ts").path.read_bytes(),
+        films.shots(tmp_path, (1.0,), name="sound.ts", sound_s=1.0).path.read_bytes(),
+    ]
+    path = tmp_path / "late.ts"
+    path.write_bytes(b"".join(parts))
+    with open_film(path) as film:
+        assert sum(1 for _ in film.frames()) >= 220

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from search.moments.base import SegmentView
@@ -60,9 +62,29 @@ def test_times_are_those_of_the_video_not_of_the_segment() -> None:
     assert best(segment(curve, cuts_s=[], start_s=120.0)) == (140.0, 150.0)
 
 
-def test_a_lasting_match_beats_a_single_lucky_clip() -> None:
-    curve = [0.1] * 5 + [0.41] + [0.1] * 10 + [0.4] * 5 + [0.1] * 5
-    assert best(segment(curve, cuts_s=[])) == (32.0, 42.0)
+def test_a_lucky_clip_within_a_lasting_match_does_not_shorten_it() -> None:
+    curve = [0.1] * 5 + [0.4, 0.39, 0.46, 0.4, 0.41] + [0.1] * 10
+    assert best(segment(curve, cuts_s=[])) == (10.0, 20.0)
+
+
+def test_a_short_film_that_matches_ranks_like_a_scene_of_a_long_one() -> None:
+    (short, *_) = Watershed().find(segment([0.4, 0.4], cuts_s=[]), QUERY)
+    (scene, *_) = Watershed().find(segment([0.1] * 20 + [0.4] * 2 + [0.1] * 20, []), QUERY)
+    assert short.score == pytest.approx(scene.score)
+
+
+def test_two_matches_of_one_segment_are_two_moments() -> None:
+    curve = [0.1] * 5 + [0.4] * 3 + [0.1] * 10 + [0.45] * 4 + [0.1] * 5
+    first, second, *_ = Watershed().find(segment(curve, cuts_s=[]), QUERY)
+    assert (first.start_s, first.end_s) == (36.0, 44.0)
+    assert (second.start_s, second.end_s) == (10.0, 16.0)
+
+
+def test_a_scene_between_two_clip_centres_counts_by_its_own_vector() -> None:
+    view = segment([0.1] * 10, cuts_s=[])
+    scenes_s = np.array([[0.0, 9.2], [9.2, 10.8], [10.8, 20.0]])
+    hidden = replace(view, scenes_s=scenes_s, scene_vectors=vectors(np.array([0.1, 0.5, 0.1])))
+    assert best(hidden) == (9.2, 10.8)
 
 
 def test_one_clip_is_a_segment_too() -> None:
@@ -73,3 +95,7 @@ def test_spans_come_best_first_and_lie_in_time() -> None:
     spans = Watershed().find(segment([0.1, 0.2, 0.5, 0.3] * 6, cuts_s=[9.0, 17.5]), QUERY)
     assert [span.score for span in spans] == sorted((s.score for s in spans), reverse=True)
     assert all(span.start_s < span.end_s for span in spans)
+    for one, other in combinations(spans, 2):
+        shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+        shorter_s = min(one.end_s - one.start_s, other.end_s - other.start_s)
+        assert shared_s < shorter_s / 2

@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from . import claims
-from .current import BadView, view_damaged
-from .errors import ArchiveError, ArchiveNotFound, EncoderMismatch, VideoNotFound
-from .failures import archive_read_only, ledger_damaged, os_errors
-from .ledger import Change, Ledger, create_ledger, ledger_exists, open_ledger
-from .locks import writer_lock
-from .publisher import Publisher
-from .records import EncoderStamp, IndexedVideo, Location
-from .view import Snapshot, open_snapshot
+from storage import claims
+from storage.current import BadView, view_damaged
+from storage.errors import ArchiveError, ArchiveNotFound, EncoderMismatch, VideoNotFound
+from storage.failures import archive_read_only, ledger_damaged, os_errors
+from storage.ledger import Change, Ledger, create_ledger, ledger_exists, open_ledger
+from storage.locks import writer_lock
+from storage.publisher import Publisher
+from storage.records import EncoderStamp, IndexedVideo, Location
+from storage.view import Snapshot, open_snapshot
 
 __all__ = ["Archive", "Snapshot", "open_snapshot"]
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .failures import os_errors
+from storage.failures import os_errors
 
 
 @contextlib.contextmanager

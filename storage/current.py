@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from . import encoding
-from .encoding import BadRecord
-from .errors import ArchiveDamaged
-from .formats import FORMAT, check_format
-from .records import EncoderStamp
+from storage import encoding
+from storage.encoding import BadRecord
+from storage.errors import ArchiveDamaged
+from storage.formats import FORMAT, check_format
+from storage.records import EncoderStamp
 
 VIDEOS = "videos.jsonl"
 CLIP_VECTORS = "clips.f16"

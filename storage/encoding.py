@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArchiveDamaged, NewerFormat
-from .records import EncoderStamp, IndexedVideo, Location, Scene, Segment, VideoRecord
+from storage.errors import ArchiveDamaged, NewerFormat
+from storage.records import EncoderStamp, IndexedVideo, Location, Scene, Segment, VideoRecord
 
 RECORD_VERSION = 1
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveReadOnly
+from storage.errors import ArchiveDamaged, ArchiveError, ArchiveFull, ArchiveReadOnly
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}

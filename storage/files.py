@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from .current import BadView, Extent
+from storage.current import BadView, Extent
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import NewerFormat
+from storage.errors import NewerFormat
 
 FORMAT = 1
 """Of ledger and view together; raised by a change that an older reelseek would misread."""

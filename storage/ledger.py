@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import encoding, files
-from .encoding import BadRecord, damaged_video
-from .errors import NewerFormat
-from .failures import from_leveldb, ledger_damaged, leveldb_text, os_errors
-from .formats import FORMAT, check_format
-from .locks import Patience
-from .records import EncoderStamp, IndexedVideo, VideoRecord
+from storage import encoding, files
+from storage.encoding import BadRecord, damaged_video
+from storage.errors import NewerFormat
+from storage.failures import from_leveldb, ledger_damaged, leveldb_text, os_errors
+from storage.formats import FORMAT, check_format
+from storage.locks import Patience
+from storage.records import EncoderStamp, IndexedVideo, VideoRecord
 
 _SETTINGS = b"settings"
 _GENERATION = b"generation"

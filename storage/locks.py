@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import ArchiveBusy
-from .failures import os_errors
+from storage.errors import ArchiveBusy
+from storage.failures import os_errors
 
 log = logging.getLogger("reelseek.storage")
 

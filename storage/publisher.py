@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from . import current as layout
-from . import encoding, files, sealing
-from .current import BadView, Current
-from .errors import ArchiveDamaged
-from .ledger import Change, Ledger
-from .records import IndexedVideo, VideoRecord
-from .view import VideoLog, VideoRows, check_table, index_path, map_column, read_videos
+from storage import current as layout
+from storage import encoding, files, sealing
+from storage.current import BadView, Current
+from storage.errors import ArchiveDamaged
+from storage.ledger import Change, Ledger
+from storage.records import IndexedVideo, VideoRecord
+from storage.view import VideoLog, VideoRows, check_table, index_path, map_column, read_videos
 
 log = logging.getLogger("reelseek.storage")
 

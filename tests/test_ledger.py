@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies import STAMP, indexed_videos, make_video, same
 
 from storage.errors import ArchiveDamaged, NewerFormat
 from storage.formats import FORMAT
 from storage.ledger import Change, create_ledger, open_ledger
-from tests.strategies import STAMP, indexed_videos, make_video, same
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import DIM, indexed_videos, make_video, video_records
 
 from storage import encoding
 from storage.errors import NewerFormat
-from tests.strategies import DIM, indexed_videos, make_video, video_records
 
 
 @given(video_records())

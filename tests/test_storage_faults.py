@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from strategies import STAMP, make_video, same
 
 from storage import files, locks, publisher
 from storage.archive import Archive, open_snapshot
@@ -37,7 +38,6 @@ from storage.errors import (
 )
 from storage.ledger import Ledger, open_ledger
 from storage.verify import verify
-from tests.strategies import STAMP, make_video, same
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses fork, signals and rlimits")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from strategies import DIM, STAMP, make_video
 
 from storage import current as layout
 from storage import publisher, sealing, view
@@ -17,7 +18,6 @@ from storage.archive import Archive, open_snapshot
 from storage.errors import ArchiveDamaged, NewerFormat
 from storage.records import EncoderStamp
 from storage.verify import verify
-from tests.strategies import DIM, STAMP, make_video
 
 STAMP_64 = EncoderStamp("fake-64", "f" * 64, 64)
 

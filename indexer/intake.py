@@ -42,7 +42,7 @@ class Outcome(Enum):
     INDEXED = "indexed"
     UNCHANGED = "unchanged"
     MOVED = "moved"
-    COPY = "copy"
+    COPY = "already known"
     FAILED = "failed"
 
 

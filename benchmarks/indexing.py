@@ -55,9 +55,9 @@ def against_decoding(folder: Path, height: int) -> dict[str, Any]:
     }
 
 
-def against_pyscenedetect(folder: Path, height: int) -> dict[str, float]:
+def against_pyscenedetect(folder: Path, height: int, minutes: int) -> dict[str, float]:
     """Wall time of `reelseek index add` over that of PySceneDetect's command, whole processes."""
-    path = material.film(folder, height, minutes=1)
+    path = material.film(folder, height, minutes)
     ratios = []
     theirs_s = []
     for _ in range(3):
@@ -69,7 +69,8 @@ def against_pyscenedetect(folder: Path, height: int) -> dict[str, float]:
         ratios.append(ours.wall_s / theirs.wall_s)
         theirs_s.append(theirs.wall_s)
     return {
-        "pyscenedetect_x_real_time": round(60 / statistics.median(theirs_s), 1),
+        "film_s": 60 * minutes,
+        "pyscenedetect_x_real_time": round(60 * minutes / statistics.median(theirs_s), 1),
         "reelseek_over_pyscenedetect": round(statistics.median(ratios), 2),
     }
 

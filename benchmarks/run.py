@@ -29,7 +29,9 @@ def main() -> None:
         folder = Path(scratch)
         for height in (360, 1080):
             _write(out, f"indexing-{height}p", indexing.against_decoding(folder, height))
-            _write(out, f"pyscenedetect-{height}p", indexing.against_pyscenedetect(folder, height))
+            for minutes in (1, 10) if height == 360 else (1,):
+                figures = indexing.against_pyscenedetect(folder, height, minutes)
+                _write(out, f"pyscenedetect-{height}p-{minutes}min", figures)
         _write(out, "memory", indexing.memory(folder))
         _write(out, "search", searching.measure(folder))
 

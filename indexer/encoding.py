@@ -40,12 +40,12 @@ class EncodingThread:
 
     def put(self, time_s: float, frame: Picture) -> None:
         """Queue a frame; waits while `QUEUED` frames are ahead of it."""
+        self._put((time_s, frame))
         self._raise_failure()
-        self._queue.put((time_s, frame))
 
     def finish(self) -> dict[float, NDArray[np.float16]]:
         """Wait for the rest; the vector (dim,) of each frame, by its time."""
-        self._queue.put(None)
+        self._put(None)
         self._thread.join()
         self._raise_failure()
         return self._vectors
@@ -53,32 +53,40 @@ class EncodingThread:
     def cancel(self) -> None:
         """Drop what waits and end the thread."""
         self._cancelled = True
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+        self._put(None)
+        self._thread.join()
+
+    def _put(self, item: tuple[float, Picture] | None) -> None:
+        while self._thread.is_alive():  # one that failed takes nothing any more
+            try:
+                self._queue.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
     def _run(self) -> None:
+        try:
+            self._encoder.load()
+            self._encode_all()
+        except BaseException as error:
+            self._failure = error
+
+    def _encode_all(self) -> None:
         times_s: list[float] = []
         pictures: list[NDArray[np.uint8]] = []
         while (item := self._queue.get()) is not None:
-            if self._cancelled or self._failure is not None:
-                continue  # keep taking, so that nobody waits for room
-            try:
-                times_s.append(item[0])
-                pictures.append(item[1].picture_rgb(*self._encoder.picture_size))
-                if len(pictures) == self.BATCH:
-                    self._encode(times_s, pictures)
-            except BaseException as error:
-                self._failure = error
-        if pictures and not self._cancelled and self._failure is None:
-            try:
+            if self._cancelled:
+                continue
+            times_s.append(item[0])
+            pictures.append(item[1].picture_rgb(*self._encoder.picture_size))
+            if len(pictures) == self.BATCH:
                 self._encode(times_s, pictures)
-            except BaseException as error:
-                self._failure = error
+        if pictures and not self._cancelled:
+            self._encode(times_s, pictures)
 
     def _encode(self, times_s: list[float], pictures: list[NDArray[np.uint8]]) -> None:
         vectors = self._encoder.encode(np.stack(pictures)).astype(np.float16)

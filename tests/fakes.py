@@ -35,6 +35,9 @@ class ColourEncoder:
     def __init__(self) -> None:
         self.encoded = 0
 
+    def load(self) -> None:
+        pass
+
     def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert pictures.shape[1:] == (24, 32, 3), pictures.shape
         self.encoded += len(pictures)

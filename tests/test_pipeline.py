@@ -103,11 +103,14 @@ def test_unreadable_packets_are_counted_and_the_rest_is_indexed(tmp_path: Path) 
     assert any("unreadable" in note for note in video.video.notes)
 
 
-def test_an_encoder_that_fails_ends_the_film_with_its_own_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("length_s", [4.0, 60.0], ids=["in its last batch", "amid the film"])
+def test_an_encoder_that_fails_ends_the_film_with_its_own_error(
+    tmp_path: Path, length_s: float
+) -> None:
     class Broken(ColourEncoder):
         def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
             raise MemoryError("no room for pictures")
 
-    film = films.long_film(tmp_path, length_s=60.0)
+    film = films.long_film(tmp_path, length_s, shot_s=2.0)
     with open_film(film.path) as opened, pytest.raises(MemoryError, match="no room"):
         index_film(opened, FIXITY, Broken(), IndexSettings(DEFAULT), lambda _position_s: None)

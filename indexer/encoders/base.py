@@ -21,5 +21,12 @@ class ImageEncoder(Protocol):
     def picture_size(self) -> tuple[int, int]:
         """Width and height of the pictures that `encode` takes."""
 
+    def load(self) -> None:
+        """Load the weights, unless they are; called in the thread that will encode.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+
     def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode upright RGB pictures, (n, height, width, 3), into (n, dim) of unit length."""

@@ -22,34 +22,35 @@ class LiteImageEncoder:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        """Load the network.
-
-        Raises:
-            BundleError: a file of the bundle is damaged.
-        """
-        bundle.verify()
-        self._tower = bundle.image
-        self._stamp = bundle.stamp
-        self._session = _session(bundle, threads=1)
+        self._bundle = bundle
+        self._session: onnxruntime.InferenceSession | None = None
 
     @property
     def stamp(self) -> EncoderStamp:
-        return self._stamp
+        return self._bundle.stamp
 
     @property
     def picture_size(self) -> tuple[int, int]:
-        return self._tower.width, self._tower.height
+        return self._bundle.image.width, self._bundle.image.height
+
+    def load(self) -> None:
+        if self._session is None:
+            self._bundle.verify()
+            self._session = _session(self._bundle)
 
     def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        (vectors,) = self._session.run([self._tower.output], {self._tower.input: pictures})
+        self.load()
+        assert self._session is not None
+        tower = self._bundle.image
+        (vectors,) = self._session.run([tower.output], {tower.input: pictures})
         return np.asarray(vectors, dtype=np.float32)
 
 
-def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+def _session(bundle: Bundle) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(

@@ -25,7 +25,7 @@ from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.container import InputContainer
@@ -43,6 +43,11 @@ __all__ = ["Film", "Frame", "MediaInfo", "open_film"]
 
 DECODER_THREADS = 0
 """0 lets libav choose: one per core and one more."""
+
+_LENIENT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+"""Tags that are not UTF-8 must not refuse a film; from PyAV 19 on they never do."""
 
 _SHORT_BY_S = 2.0
 """A film that ends this much before its container says gets a note."""
@@ -69,7 +74,7 @@ def open_film(path: Path) -> Film:
         container = av.open(
             f"file:{path}",  # so that a colon in a name is no protocol, and
             options={"protocol_whitelist": "file"},  # a playlist fetches nothing from a network
-            metadata_errors="replace",
+            **_LENIENT,
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise refusals.not_opened(path, _reason(error)) from error

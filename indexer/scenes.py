@@ -175,12 +175,10 @@ class _QuickScore(ContentDetector):  # type: ignore[misc]
         sums = cv2.sumElems(cv2.absdiff(hsv, last))
         changes = (sums[0] / pixels, sums[1] / pixels, sums[2] / pixels, 0.0)  # no edges
         weights = self._weights
-        weighted = sum(change * weight for change, weight in zip(changes, weights, strict=True))
-        return float(weighted / sum(abs(weight) for weight in weights))
-
-
-class _QuickContent(_QuickScore):
-    pass
+        weighted = 0.0
+        for change, weight in zip(changes, weights, strict=True):
+            weighted += change * weight  # not sum(): from Python 3.12 on it rounds better than stock
+        return weighted / sum(abs(weight) for weight in weights)
 
 
 class _QuickAdaptive(_QuickScore, AdaptiveDetector):  # type: ignore[misc]
@@ -194,4 +192,4 @@ def _detector(settings: SceneSettings) -> ContentDetector:
             min_scene_len=settings.min_length,
             window_width=settings.window,
         )
-    return _QuickContent(threshold=settings.threshold, min_scene_len=settings.min_length)
+    return _QuickScore(threshold=settings.threshold, min_scene_len=settings.min_length)

@@ -177,8 +177,8 @@ class _QuickScore(ContentDetector):  # type: ignore[misc]
         weights = self._weights
         weighted = 0.0
         for change, weight in zip(changes, weights, strict=True):
-            weighted += change * weight  # not sum(): from Python 3.12 on it rounds better than stock
-        return weighted / sum(abs(weight) for weight in weights)
+            weighted += change * weight  # from Python 3.12 on sum() would round unlike stock
+        return float(weighted / sum(abs(weight) for weight in weights))
 
 
 class _QuickAdaptive(_QuickScore, AdaptiveDetector):  # type: ignore[misc]

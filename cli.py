@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
+from commands.text import printable
 from storage.errors import ReelseekError
 
 EXIT_UNEXPECTED = 1
@@ -101,15 +102,15 @@ def search_main() -> NoReturn:
     """`search …`, short for `reelseek search …`."""
     from commands.search import search
 
-    _run(search, "search")
+    _run(click.version_option(package_name="reelseek", prog_name="reelseek")(search), "search")
 
 
 def _run(command: click.Command, name: str) -> NoReturn:
     """Run a command to its exit: the only place where errors become text."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("reelseek").setLevel(logging.INFO)
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         result = command.main(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
@@ -134,10 +135,17 @@ def _run(command: click.Command, name: str) -> NoReturn:
     sys.exit(result if isinstance(result, int) else 0)
 
 
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    """End by the first signal, cleanly; further ones would only disturb that."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _explain(sentence: str) -> None:
     if os.environ.get("REELSEEK_DEBUG"):
         traceback.print_exc()
-    click.echo(f"Error: {sentence}", err=True)
+    click.echo(f"Error: {printable(sentence)}", err=True)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from commands.options import db_option
-from commands.text import clock, counted, shown_path
+from commands.text import clock, counted, printable, shown_path
 from indexer.timeline import DEFAULT_OVERLAP_S, overlap_clips
 from storage.bundles import DEFAULT_BUNDLE, load_bundle, shipped_names
-from storage.errors import SomeVideosFailed
+from storage.errors import MediaNotFound, SomeVideosFailed
 
 if TYPE_CHECKING:  # what decodes and detects is loaded by a run, not by --help
     from indexer.intake import Handled
@@ -47,7 +47,7 @@ def _overlap(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
       reelseek index add tape.mov --db /mnt/archive/dbs --scenes content:27
     """
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--recursive", "-r", is_flag=True, help="Index the videos in folders, all the way down."
 )
@@ -55,8 +55,8 @@ def _overlap(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
     "--scenes",
     callback=_scene_settings,
     metavar="DETECTOR",
-    help="How cuts are found, by PySceneDetect's detectors: adaptive[:RATIO] (the default), "
-    "content[:THRESHOLD], or content27, PySceneDetect's own default.",
+    help="How cuts are found, by PySceneDetect's detectors: content[:THRESHOLD], adaptive[:RATIO], "
+    "or content27, PySceneDetect's own default.  [default: content:31]",
 )
 @click.option(
     "--segment-overlap",
@@ -66,6 +66,9 @@ def _overlap(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
     metavar="SECONDS",
     type=float,
     help="How much neighbouring 150 s segments share, so that a moment on a border is found whole.",
+)
+@click.option(
+    "--again", is_flag=True, help="Index also what is in the archive already, as asked for now."
 )
 @click.option(
     "--encoder",
@@ -80,6 +83,7 @@ def add(
     recursive: bool,
     scenes: SceneSettings,
     segment_overlap: float,
+    again: bool,
     encoder: str,
     db: Path,
 ) -> None:
@@ -91,11 +95,12 @@ def add(
     """
     from commands.progress import progress_for
     from indexer.encoders.lite import LiteImageEncoder
-    from indexer.intake import Intake, find_files
+    from indexer.finding import find_files
+    from indexer.intake import Intake
     from indexer.pipeline import IndexSettings
     from storage.archive import Archive
 
-    files = find_files(paths, recursive, db)
+    found = find_files(paths, recursive, db)
     bundle = load_bundle(encoder)
     archive = Archive.create_or_open(db, bundle.stamp)
     if archive.created:
@@ -105,19 +110,23 @@ def add(
         archive,
         LiteImageEncoder(bundle),
         IndexSettings(scenes, segment_overlap),
-        progress_for(len(files)),
+        progress_for(len(found.files)),
+        again,
     )
+    for error in found.unreadable:
+        click.echo(f"Error: {printable(str(error))}", err=True)
     outcomes = []
-    for handled in intake.add(files):
+    for handled in intake.add(found.files):
         _report(handled)
         outcomes.append(handled)
-    _summarise(outcomes, time.monotonic() - began)
+    _summarise(outcomes, len(found.unreadable), time.monotonic() - began)
 
 
 def _report(handled: Handled) -> None:
     from indexer.intake import Outcome
 
     name = shown_path(str(handled.path))
+    earlier = printable(handled.earlier_path or "")
     match handled.outcome:
         case Outcome.INDEXED:
             assert handled.video is not None
@@ -127,15 +136,15 @@ def _report(handled: Handled) -> None:
                 f"{counted(handled.clips, 'clip')}, {_speed(video.duration_s, handled.took_s)}"
             )
             for note in video.notes:
-                click.echo(f"{name}: {note}", err=True)
+                click.echo(f"{name}: {printable(note)}", err=True)
         case Outcome.UNCHANGED:
             click.echo(f"{name}: unchanged, skipped")
         case Outcome.MOVED:
-            click.echo(f"{name}: moved here from {handled.earlier_path}, nothing to index")
+            click.echo(f"{name}: moved here from {earlier}, nothing to index")
         case Outcome.COPY:
-            click.echo(f"{name}: same content as {handled.earlier_path}, nothing to index")
+            click.echo(f"{name}: same content as {earlier}, nothing to index")
         case Outcome.FAILED:
-            click.echo(f"Error: {handled.error}", err=True)
+            click.echo(f"Error: {printable(str(handled.error))}", err=True)
     sys.stdout.flush()
 
 
@@ -143,21 +152,25 @@ def _speed(duration_s: float, took_s: float) -> str:
     return f"{duration_s / max(took_s, 1e-3):.1f} × real time"
 
 
-def _summarise(outcomes: list[Handled], took_s: float) -> None:
+def _summarise(outcomes: list[Handled], unreadable_folders: int, took_s: float) -> None:
     from indexer.intake import Outcome
 
     counts = {outcome: 0 for outcome in Outcome}
     for handled in outcomes:
         counts[handled.outcome] += 1
     failed = [handled for handled in outcomes if handled.outcome is Outcome.FAILED]
-    if len(outcomes) == 1 and failed:
+    if len(outcomes) == 1 and failed and not unreadable_folders:
         assert failed[0].error is not None
         raise SystemExit(failed[0].error.exit_code)
     if len(outcomes) != 1:
         parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count]
-        click.echo(f"{', '.join(parts) or 'No videos found'} in {took_s:.1f} s", err=True)
-    if failed:
+        click.echo(f"{', '.join(parts) or 'Nothing to do'} in {took_s:.1f} s", err=True)
+    if failed or unreadable_folders:
+        what = [counted(len(failed), "file")] if failed else []
+        what += [counted(unreadable_folders, "folder")] if unreadable_folders else []
         raise SomeVideosFailed(
-            f"{counted(len(failed), 'file')} could not be indexed (see above); the rest is in the "
-            "archive. Run the same command again when they are mended: what is done is skipped."
+            f"{' and '.join(what)} could not be read (see above); the rest is in the archive. Run "
+            "the same command again when they are mended: what is done is skipped."
         )
+    if not outcomes:
+        raise MediaNotFound("There is no video in what was named: reelseek knows films by suffix.")

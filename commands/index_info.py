@@ -50,7 +50,7 @@ def info(video: str, as_json: bool, db: Path) -> None:
             }
             for scene in scenes
         ]
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        click.echo(json.dumps(facts))
         return
     rows = [
         ("file", record.path),

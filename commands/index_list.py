@@ -31,6 +31,7 @@ def list_videos(as_json: bool, db: Path) -> None:
             {
                 "video_id": video.video_id,
                 "path": video.path,
+                "copies": [place.path for place in video.locations[1:]],
                 "duration_s": round(video.duration_s, 3),
                 "indexed_at": video.indexed_at,
             }
@@ -43,8 +44,7 @@ def list_videos(as_json: bool, db: Path) -> None:
                     "encoder": snapshot.stamp.encoder_id,
                     "generation": snapshot.generation,
                     "videos": rows,
-                },
-                ensure_ascii=False,
+                }
             )
         )
         return
@@ -52,6 +52,8 @@ def list_videos(as_json: bool, db: Path) -> None:
         click.echo("The archive is empty: `reelseek index add FILE` puts a video in.", err=True)
         return
     lines = [
-        (video.video_id[:12], clock(video.duration_s), shown_path(video.path)) for video in videos
+        (video.video_id[:12], clock(video.duration_s), shown_path(place.path))
+        for video in videos
+        for place in video.locations
     ]
     click.echo(table(("id", "length", "file"), lines, right=[1]))

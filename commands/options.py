@@ -10,7 +10,7 @@ DEFAULT_DB = Path("dbs")
 
 db_option = click.option(
     "--db",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="REELSEEK_DB",
     default=DEFAULT_DB,
     show_default=True,

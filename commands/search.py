@@ -67,7 +67,7 @@ def search(
         hits = searcher.moments(query, top, video)
         listing = _moment_listing(hits)
     if as_json:
-        click.echo(json.dumps(_as_object(query, db, snapshot, head, hits), ensure_ascii=False))
+        click.echo(json.dumps(_as_object(query, db, snapshot, head, hits)))
     elif hits:
         click.echo(listing)
     else:
@@ -99,7 +99,7 @@ def _moment_listing(hits: list[Hit]) -> str:
         )
         for hit in hits
     ]
-    return table(("rank", "score", "file", "from–to", "scene"), rows, right=[0, 1, 4])
+    return table(("rank", "score", "file", "start–end", "scene"), rows, right=[0, 1, 4])
 
 
 def _video_listing(hits: list[VideoHit]) -> str:
@@ -114,7 +114,7 @@ def _video_listing(hits: list[VideoHit]) -> str:
         )
         for hit in hits
     ]
-    header = ("rank", "score", "file", "best scene from–to", "scene", "its score")
+    header = ("rank", "score", "file", "best scene start–end", "scene", "its score")
     return table(header, rows, right=[0, 1, 4, 5])
 
 

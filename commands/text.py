@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,10 +18,17 @@ def clock(seconds: float) -> str:
 
 def shown_path(path: str) -> str:
     """A path as short as it can be typed from here: relative below the working directory."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return path
+    with contextlib.suppress(ValueError, OSError):
+        path = str(Path(path).relative_to(Path.cwd()))
+    return printable(path)
+
+
+def printable(text: str) -> str:
+    """A text with line breaks, escape sequences and bytes that are no UTF-8 made visible."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
 
 
 def counted(count: int, noun: str) -> str:

@@ -35,6 +35,7 @@ class EncodingThread:
         self._vectors: dict[float, NDArray[np.float16]] = {}
         self._failure: BaseException | None = None
         self._cancelled = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
         self._thread.start()
 
@@ -46,7 +47,7 @@ class EncodingThread:
     def finish(self) -> dict[float, NDArray[np.float16]]:
         """Wait for the rest; the vector (dim,) of each frame, by its time."""
         self._put(None)
-        self._thread.join()
+        self._ended.wait()
         self._raise_failure()
         return self._vectors
 
@@ -54,10 +55,10 @@ class EncodingThread:
         """Drop what waits and end the thread."""
         self._cancelled = True
         self._put(None)
-        self._thread.join()
+        self._ended.wait()
 
     def _put(self, item: tuple[float, Picture] | None) -> None:
-        while self._thread.is_alive():  # one that failed takes nothing any more
+        while not self._ended.is_set():  # a thread that failed takes nothing any more
             try:
                 self._queue.put(item, timeout=0.1)
                 return
@@ -74,6 +75,8 @@ class EncodingThread:
             self._encode_all()
         except BaseException as error:
             self._failure = error
+        finally:
+            self._ended.set()  # not join(): one that Ctrl-C interrupts takes the thread for ended
 
     def _encode_all(self) -> None:
         times_s: list[float] = []

@@ -7,7 +7,6 @@ video that another run has claimed is left to it, and looked at again at the end
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -22,17 +21,6 @@ from storage.archive import Archive
 from storage.errors import MediaError, MediaNotFound, UnreadableMedia
 from storage.records import IndexedVideo, Location, VideoRecord
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gxf", ".ivf",
-        ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpe",
-        ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm",
-        ".rmvb", ".ts", ".tod", ".vob", ".webm", ".wmv", ".y4m",
-    }
-)  # fmt: skip
-"""What a folder is searched for; a file that is named itself may have any suffix."""
-
-_IGNORED_FOLDERS = frozenset({"System Volume Information", "$RECYCLE.BIN", "lost+found"})
 _CLAIM_RETRY_S = 0.5
 
 
@@ -67,43 +55,6 @@ ProgressFor = Callable[[Path, float | None], AbstractContextManager[Progress]]
 """Given a path and its length in seconds if known, shows the progress of that one video."""
 
 
-def find_files(paths: Iterable[Path], recursive: bool, archive: Path) -> list[Path]:
-    """The files that the given paths stand for, absolute, sorted within each folder, each once.
-
-    Hidden files and folders, the rubbish that systems leave on external drives, and the archive
-    itself are passed over. Files named one by one are kept whatever they are.
-
-    Raises:
-        MediaNotFound: a path does not exist, or is a folder and `recursive` is off.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        path = path.absolute()
-        if path.is_dir():
-            if not recursive:
-                raise MediaNotFound(
-                    f"{path} is a folder: add --recursive to index the videos in it."
-                )
-            found.update(dict.fromkeys(_videos_below(path, archive.absolute())))
-        else:
-            found[path] = None
-    return list(found)
-
-
-def _videos_below(folder: Path, archive: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in _IGNORED_FOLDERS
-            and Path(parent, name) != archive
-        )
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                yield Path(parent, name)
-
-
 class Intake:
     """Brings files into one archive with one encoder."""
 
@@ -113,11 +64,14 @@ class Intake:
         encoder: ImageEncoder,
         settings: IndexSettings,
         progress_for: ProgressFor,
+        again: bool = False,
     ) -> None:
+        """`again`: index also what is in the archive already, with the settings given here."""
         self._archive = archive
         self._encoder = encoder
         self._settings = settings
         self._progress_for = progress_for
+        self._again = again
 
     def add(self, paths: Iterable[Path]) -> Iterator[Handled]:
         """Handle each file in turn; yields as each is done.
@@ -134,9 +88,10 @@ class Intake:
         for path in paths:
             try:
                 location = _locate(path)
-                if location in known_places:
+                if location in known_places and not self._again:
                     yield Handled(path, Outcome.UNCHANGED, known_places[location])
                     continue
+                open_film(path).close()  # refuse what is no film before all of it is read
                 fixity = Fixity(location, _checksum(path))
                 handled = self._claim_and_index(fixity)
             except MediaError as error:
@@ -164,12 +119,15 @@ class Intake:
         with self._archive.claim(fixity.video_id) as claimed:
             if not claimed:
                 return None
-            known = self._by_id(fixity.video_id)
-            if known is not None:
+            videos = [video for _, video in self._archive.snapshot().live_videos()]
+            known = next((v for v in videos if v.video_id == fixity.video_id), None)
+            if known is not None and not self._again:
                 return self._note_location(known, fixity.location)
-            return self._index(fixity)
+            handled = self._index(fixity, known.locations if known else ())
+            self._forget_earlier_content(fixity, videos)
+            return handled
 
-    def _index(self, fixity: Fixity) -> Handled:
+    def _index(self, fixity: Fixity, copies: tuple[Location, ...]) -> Handled:
         path = Path(fixity.location.path)
         began = time.monotonic()
         with open_film(path) as film, self._progress_for(path, film.info.duration_s) as progress:
@@ -178,8 +136,10 @@ class Intake:
             raise UnreadableMedia(
                 f"{path} changed while it was being read: add it again when it is complete."
             )
+        others = tuple(place for place in copies if place.path != fixity.location.path)
+        video = replace(indexed.video, locations=(fixity.location, *others))
+        indexed = replace(indexed, video=video)
         self._archive.add(indexed)
-        self._forget_earlier_content(fixity)
         return _handled_as_new(path, indexed, time.monotonic() - began)
 
     def _note_location(self, known: VideoRecord, location: Location) -> Handled:
@@ -199,9 +159,9 @@ class Intake:
             earlier_path=(alive or others)[0].path,
         )
 
-    def _forget_earlier_content(self, fixity: Fixity) -> None:
+    def _forget_earlier_content(self, fixity: Fixity, videos: Iterable[VideoRecord]) -> None:
         """Take this path away from any video that lay here before and was overwritten."""
-        for _, video in self._archive.snapshot().live_videos():
+        for video in videos:
             if video.video_id == fixity.video_id:
                 continue
             kept = tuple(o for o in video.locations if o.path != fixity.location.path)
@@ -209,12 +169,6 @@ class Intake:
                 self._archive.remove(video.video_id)
             elif len(kept) < len(video.locations):
                 self._archive.relocate(video.video_id, kept)
-
-    def _by_id(self, video_id: str) -> VideoRecord | None:
-        for _, video in self._archive.snapshot().live_videos():
-            if video.video_id == video_id:
-                return video
-        return None
 
 
 def _handled_as_new(path: Path, indexed: IndexedVideo, took_s: float) -> Handled:

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from indexer import refusals
+from indexer.timecode import Timecode
 from indexer.frame import quarter_turns
 
 _INTERLACED_ORDERS = (2, 3, 4, 5)
@@ -92,6 +93,9 @@ def probe(
     notes = []
     if len(container.streams.video) > 1:
         notes.append(f"of several picture tracks, number {stream.index} is indexed")
+    timecode = _start_timecode(container, stream)
+    if timecode is not None and not _is_timecode(timecode, rate):
+        notes.append(f"its start timecode {timecode!r} does not exist at its frame rate")
     return MediaInfo(
         path=path,
         container=container.format.name,
@@ -105,9 +109,17 @@ def probe(
         duration_s=duration_s,
         interlaced=first.interlaced_frame or stream.codec_context.field_order in _INTERLACED_ORDERS,
         has_audio=bool(container.streams.audio),
-        start_timecode=_start_timecode(container, stream),
+        start_timecode=timecode,
         notes=tuple(notes),
     )
+
+
+def _is_timecode(text: str, rate: Fraction) -> bool:
+    try:
+        Timecode.parse(text, rate)
+    except ValueError:
+        return False
+    return True
 
 
 def _start_timecode(container: InputContainer, stream: VideoStream) -> str | None:

@@ -44,7 +44,7 @@ def overlap_clips(overlap_s: float) -> int:
         ValueError: the overlap is negative or leaves no room to move on.
     """
     if not 0 <= overlap_s <= (SEGMENT_CLIPS - 1) * CLIP_S:
-        raise ValueError(f"segments overlap by 0 to {(SEGMENT_CLIPS - 1) * CLIP_S:.0f} seconds")
+        raise ValueError(f"segments overlap by 0 to {(SEGMENT_CLIPS - 1) * CLIP_S:.0f} seconds.")
     return round(overlap_s / CLIP_S)
 
 

@@ -51,7 +51,7 @@ def unseal(key: bytes, record: bytes) -> bytes:
     if version > RECORD_VERSION:
         raise NewerFormat(
             f"the record {key.decode(errors='replace')} was made by a newer reelseek "
-            f"(record version {version}; this one reads up to {RECORD_VERSION}): update reelseek"
+            f"(record version {version}; this one reads up to {RECORD_VERSION}): update reelseek."
         )
     return payload
 

@@ -20,8 +20,8 @@ _READ_ONLY_TEXTS = ("permission denied", "read-only file system", "operation not
 def archive_full(archive: Path) -> ArchiveFull:
     """The error for a disk without room."""
     return ArchiveFull(
-        f"the disk under {archive} is full, so nothing was added and the archive stays as it was: "
-        "free some space and run the same command again."
+        f"the disk under {archive} is full, so the last change was not made and the archive "
+        "stays as it was before it: free some space and run the same command again."
     )
 
 
@@ -58,7 +58,10 @@ def from_os_error(archive: Path, error: OSError) -> ArchiveError:
         return archive_full(archive)
     if error.errno in _READ_ONLY:
         return archive_read_only(archive)
-    return ArchiveError(f"{archive} cannot be used: {error.strerror or error}.")
+    return ArchiveError(
+        f"{archive} cannot be used ({error.strerror or error}): check the disk and the path, or "
+        "name another archive with --db."
+    )
 
 
 def from_leveldb(archive: Path, error: Exception) -> ArchiveError:

@@ -15,5 +15,5 @@ def check_format(archive: Path, number: int) -> None:
     if number > FORMAT:
         raise NewerFormat(
             f"{archive} was made by a newer reelseek (format {number}; this one reads up to "
-            f"{FORMAT}): update reelseek"
+            f"{FORMAT}): update reelseek."
         )

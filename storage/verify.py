@@ -24,6 +24,17 @@ from storage.records import VideoRecord
 from storage.view import Snapshot, open_snapshot
 
 
+def verify_view(path: Path) -> list[str]:
+    """The same of what a search reads alone: for an archive that cannot be written.
+
+    Takes no lock and does not open the ledger.
+    """
+    problems: list[str] = []
+    with os_errors(path):
+        _check_view(Path(path), problems)
+    return problems
+
+
 def verify(path: Path) -> list[str]:
     """One sentence for each thing that is wrong; an empty list if all is well.
 

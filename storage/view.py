@@ -121,7 +121,10 @@ def open_snapshot(path: Path) -> Snapshot:
     try:
         return _open(path)
     except OSError as error:
-        raise ArchiveError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
+        raise ArchiveError(
+            f"{error.filename or path} cannot be read ({error.strerror}): check the "
+            "permissions of the archive's folder."
+        ) from error
 
 
 def _open(path: Path) -> Snapshot:

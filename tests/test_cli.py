@@ -42,7 +42,7 @@ def test_index_and_search_exactly_as_written(run: Run, footage: Path, tmp_path: 
     found = run("search", "pass miss scene")
     assert found.returncode == 0, found.stderr
     header, *lines = found.stdout.splitlines()
-    assert header.split() == ["rank", "score", "file", "from–to", "scene"]
+    assert header.split() == ["rank", "score", "file", "start–end", "scene"]
     first = LISTED.match(lines[0])
     assert first and first[1] == "1" and first[3] == "video.mp4"
     assert found.stderr == ""
@@ -211,8 +211,39 @@ def test_a_broken_pipe_is_no_error(archive: Path) -> None:
     assert errors == ""
 
 
+def test_names_that_no_terminal_should_see_raw(run: Run, footage: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"new\nline \xff\x1b[31m.mp4")
+    shutil.copy(footage / "carphone_pristine.mp4", tmp_path / "work" / name)
+    added = run("index", "add", tmp_path / "work", "--recursive")
+    assert added.returncode == 0
+    (line,) = added.stdout.splitlines()
+    assert line.startswith(r"new\nline \udcff\x1b[31m.mp4: indexed")
+    listed = json.loads(run("index", "list", "--json").stdout)
+    assert Path(listed["videos"][0]["path"]).name == name
+    found = json.loads(run("search", "a man", "--json").stdout)
+    assert Path(found["hits"][0]["path"]).name == name
+
+
+def test_a_file_that_may_not_be_read_does_not_stop_the_others(
+    run: Run, footage: Path, tmp_path: Path
+) -> None:
+    shutil.copy(footage / "carphone_pristine.mp4", tmp_path / "work" / "b.mp4")
+    ended = run("index", "add", "/dev/zero", "b.mp4")
+    assert ended.returncode == 3
+    assert "b.mp4: indexed" in ended.stdout
+    assert "/dev/zero is not a regular file" in ended.stderr
+
+
+def test_a_folder_without_films_says_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    ended = run("index", "add", tmp_path / "none", "-r")
+    assert ended.returncode == 3
+    assert "no video" in ended.stderr
+
+
 def test_version_and_completion(run: Run) -> None:
     assert re.fullmatch(r"reelseek, version \d+\.\d+\.\d+\n", run("reelseek", "--version").stdout)
+    assert run("search", "--version").stdout == run("reelseek", "--version").stdout
     for shell in ("bash", "zsh", "fish"):
         script = run("reelseek", "completion", shell).stdout
         assert "_REELSEEK_COMPLETE" in script and "_SEARCH_COMPLETE" in script

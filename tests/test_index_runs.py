@@ -51,7 +51,7 @@ def test_searching_works_at_any_moment_of_a_run(run: Run, tmp_path: Path, long_f
     indexer = start("index", "add", long_film, "--db", db)
     searches = 0
     while indexer.poll() is None:
-        found = run("search", "a red wall", "--db", db)
+        found = run("search", "a red wall", "--db", db, "--video", "shots.mp4")
         assert found.returncode == 0, found.stderr
         assert "shots.mp4" in found.stdout
         searches += 1
@@ -91,6 +91,21 @@ def test_an_interrupted_run_keeps_what_was_finished(
     assert verify(db) == []
     again = run("index", "add", tmp_path / "shots.mp4", long_film, "--db", db)
     assert "shots.mp4: unchanged" in again.stdout and "long.mp4: indexed" in again.stdout
+
+
+@pytest.mark.parametrize("delay_s", [0.2, 1.0, 2.0, 3.0])
+def test_pressing_twice_at_any_time_is_as_clean(
+    tmp_path: Path, long_film: Path, delay_s: float
+) -> None:
+    indexer = start("index", "add", long_film, "--db", tmp_path / "dbs")
+    time.sleep(delay_s)
+    indexer.send_signal(signal.SIGINT)
+    time.sleep(0.02)
+    indexer.send_signal(signal.SIGINT)
+    _, errors = indexer.communicate(timeout=30)
+    if delay_s >= 1.0:  # before that, Python itself may still be starting
+        assert indexer.returncode in (0, 130), errors
+        assert "terminate" not in errors and "Traceback" not in errors
 
 
 def test_a_killed_run_loses_only_the_video_in_work(

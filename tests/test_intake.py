@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -12,7 +13,8 @@ import films
 import pytest
 from fakes import STAMP, ColourEncoder, ColourWords
 
-from indexer.intake import Handled, Intake, Outcome, find_files
+from indexer.finding import find_files
+from indexer.intake import Handled, Intake, Outcome
 from indexer.pipeline import IndexSettings
 from indexer.scenes import DEFAULT
 from search.moments.watershed import Watershed
@@ -26,12 +28,15 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "dbs"
 
 
-def add(db: Path, *paths: Path, encoder: ColourEncoder | None = None) -> list[Handled]:
+def add(
+    db: Path, *paths: Path, encoder: ColourEncoder | None = None, again: bool = False
+) -> list[Handled]:
     intake = Intake(
         Archive.create_or_open(db, STAMP),
         encoder or ColourEncoder(),
         IndexSettings(DEFAULT),
         lambda _path, _duration_s: nullcontext(lambda _position_s: None),
+        again,
     )
     return list(intake.add(paths))
 
@@ -171,11 +176,60 @@ def test_folders_are_searched_without_rubbish_and_without_the_archive(
     (db / "ledger").mkdir(parents=True)
     (db / "ledger" / "e.mp4").touch()
     found = find_files([tmp_path], recursive=True, archive=db)
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+    assert found.unreadable == []
+    assert [path.relative_to(tmp_path).as_posix() for path in found.files] == [
         "a.mkv", "b.MP4", "sub/c.mov",
     ]  # fmt: skip
     with pytest.raises(MediaNotFound, match="--recursive"):
         find_files([tmp_path], recursive=False, archive=db)
+
+
+def test_linked_folders_are_followed_once(db: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "a.mp4").touch()
+    (tmp_path / "disk" / "round").symlink_to(tmp_path / "disk")
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "linked").symlink_to(tmp_path / "disk")
+    found = find_files([tmp_path / "films"], recursive=True, archive=db)
+    assert found.files == [tmp_path / "films" / "linked" / "a.mp4"]
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (tmp_path / "open.mp4").touch()
+    scandir = os.scandir
+
+    def guarded(path: str):  # type: ignore[no-untyped-def]
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    found = find_files([tmp_path], recursive=True, archive=db)
+    assert found.files == [tmp_path / "open.mp4"]
+    (error,) = found.unreadable
+    assert str(closed) in str(error) and "Permission denied" in str(error)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+def test_what_is_no_regular_file_is_refused_unread(db: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (handled,) = add(db, tmp_path / "pipe.mp4")
+    assert handled.outcome is Outcome.FAILED
+    assert "not a regular file" in str(handled.error)
+
+
+def test_again_indexes_anew_and_keeps_the_copies(db: Path, tmp_path: Path) -> None:
+    film = films.shots(tmp_path).path
+    add(db, film, Path(shutil.copy(film, tmp_path / "copy.mp4")))
+    encoder = ColourEncoder()
+    (handled,) = add(db, film, encoder=encoder, again=True)
+    assert handled.outcome is Outcome.INDEXED and encoder.encoded > 0
+    ((_, video),) = Archive.open(db).snapshot().live_videos()
+    assert [Path(place.path).name for place in video.locations] == ["shots.mp4", "copy.mp4"]
 
 
 def _sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from commands.text import clock, printable, shown_path
+from commands.text import clock, shown_path
 from indexer.intake import ProgressFor
 from indexer.pipeline import Progress
 
@@ -26,9 +26,8 @@ def progress_for(files: int) -> ProgressFor:
     def one_video(path: Path, duration_s: float | None) -> Iterator[Progress]:
         nonlocal started
         started += 1
-        label = (
-            shown_path(str(path)) if files == 1 else f"[{started}/{files}] {printable(path.name)}"
-        )
+        number = "" if files == 1 else f"[{started}/{files}] "
+        label = number + shown_path(str(path) if files == 1 else path.name)
         with show(label, duration_s) as progress:
             yield progress
 

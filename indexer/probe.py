@@ -13,8 +13,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from indexer import refusals
-from indexer.timecode import Timecode
 from indexer.frame import quarter_turns
+from indexer.timecode import Timecode
 
 _INTERLACED_ORDERS = (2, 3, 4, 5)
 """AV_FIELD_TT, BB, TB and BT."""

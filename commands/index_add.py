@@ -117,6 +117,8 @@ def add(
         click.echo(f"Error: {printable(str(error))}", err=True)
     outcomes = []
     for handled in intake.add(found.files):
+        if handled.error is not None and len(found.files) == 1 and not found.unreadable:
+            raise handled.error
         _report(handled)
         outcomes.append(handled)
     _summarise(outcomes, len(found.unreadable), time.monotonic() - began)
@@ -159,9 +161,6 @@ def _summarise(outcomes: list[Handled], unreadable_folders: int, took_s: float) 
     for handled in outcomes:
         counts[handled.outcome] += 1
     failed = [handled for handled in outcomes if handled.outcome is Outcome.FAILED]
-    if len(outcomes) == 1 and failed and not unreadable_folders:
-        assert failed[0].error is not None
-        raise SystemExit(failed[0].error.exit_code)
     if len(outcomes) != 1:
         parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count]
         click.echo(f"{', '.join(parts) or 'Nothing to do'} in {took_s:.1f} s", err=True)

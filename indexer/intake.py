@@ -6,6 +6,7 @@ video that another run has claimed is left to it, and looked at again at the end
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from indexer.encoders.base import ImageEncoder
 from indexer.media import open_film
 from indexer.pipeline import Fixity, IndexSettings, Progress, index_film
 from storage.archive import Archive
-from storage.errors import MediaError, MediaNotFound, UnreadableMedia
+from storage.errors import MediaError, MediaNotFound, UnreadableMedia, VideoNotFound
 from storage.records import IndexedVideo, Location, VideoRecord
 
 _CLAIM_RETRY_S = 0.5
@@ -122,8 +123,9 @@ class Intake:
             videos = [video for _, video in self._archive.snapshot().live_videos()]
             known = next((v for v in videos if v.video_id == fixity.video_id), None)
             if known is not None and not self._again:
-                return self._note_location(known, fixity.location)
-            handled = self._index(fixity, known.locations if known else ())
+                handled = self._note_location(known, fixity.location)
+            else:
+                handled = self._index(fixity, known.locations if known else ())
             self._forget_earlier_content(fixity, videos)
             return handled
 
@@ -165,10 +167,11 @@ class Intake:
             if video.video_id == fixity.video_id:
                 continue
             kept = tuple(o for o in video.locations if o.path != fixity.location.path)
-            if not kept:
-                self._archive.remove(video.video_id)
-            elif len(kept) < len(video.locations):
-                self._archive.relocate(video.video_id, kept)
+            with contextlib.suppress(VideoNotFound):  # another run may have been quicker
+                if not kept:
+                    self._archive.remove(video.video_id)
+                elif len(kept) < len(video.locations):
+                    self._archive.relocate(video.video_id, kept)
 
 
 def _handled_as_new(path: Path, indexed: IndexedVideo, took_s: float) -> Handled:

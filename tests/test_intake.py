@@ -97,6 +97,16 @@ def test_a_file_that_was_changed_replaces_what_lay_there(db: Path, tmp_path: Pat
     assert handled.video is not None and video.sha256 == handled.video.sha256
 
 
+def test_a_file_that_was_overwritten_by_a_copy_of_another(db: Path, tmp_path: Path) -> None:
+    one = films.shots(tmp_path, lengths_s=(2.0,), name="one.mp4").path
+    other = films.shots(tmp_path, lengths_s=(3.0,), name="other.mp4").path
+    add(db, one, other)
+    shutil.copy(other, one)
+    assert [handled.outcome for handled in add(db, one)] == [Outcome.COPY]
+    ((_, video),) = Archive.open(db).snapshot().live_videos()
+    assert [Path(place.path).name for place in video.locations] == ["other.mp4", "one.mp4"]
+
+
 def test_a_file_that_was_only_touched_is_not_indexed_again(db: Path, tmp_path: Path) -> None:
     film = films.shots(tmp_path).path
     add(db, film)

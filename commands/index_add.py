@@ -101,6 +101,8 @@ def add(
     from storage.archive import Archive
 
     found = find_files(paths, recursive, db)
+    if not found.files and not found.unreadable:
+        raise MediaNotFound("There is no video in what was named: films are known by their suffix.")
     bundle = load_bundle(encoder)
     archive = Archive.create_or_open(db, bundle.stamp)
     if archive.created:
@@ -163,7 +165,7 @@ def _summarise(outcomes: list[Handled], unreadable_folders: int, took_s: float) 
     failed = [handled for handled in outcomes if handled.outcome is Outcome.FAILED]
     if len(outcomes) != 1:
         parts = [f"{count} {outcome.value}" for outcome, count in counts.items() if count]
-        click.echo(f"{', '.join(parts) or 'Nothing to do'} in {took_s:.1f} s", err=True)
+        click.echo(f"{', '.join(parts) or 'Nothing done'} in {took_s:.1f} s", err=True)
     if failed or unreadable_folders:
         what = [counted(len(failed), "file")] if failed else []
         what += [counted(unreadable_folders, "folder")] if unreadable_folders else []
@@ -171,5 +173,3 @@ def _summarise(outcomes: list[Handled], unreadable_folders: int, took_s: float) 
             f"{' and '.join(what)} could not be read (see above); the rest is in the archive. Run "
             "the same command again when they are mended: what is done is skipped."
         )
-    if not outcomes:
-        raise MediaNotFound("There is no video in what was named: reelseek knows films by suffix.")

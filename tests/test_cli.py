@@ -239,6 +239,7 @@ def test_a_folder_without_films_says_so(run: Run, tmp_path: Path) -> None:
     ended = run("index", "add", tmp_path / "none", "-r")
     assert ended.returncode == 3
     assert "no video" in ended.stderr
+    assert not (tmp_path / "work" / "dbs").exists()
 
 
 def test_version_and_completion(run: Run) -> None:

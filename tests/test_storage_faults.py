@@ -1,4 +1,4 @@
-"""What may happen to an archive: kill, full disk, rot, foreign locks, two writers, no permission.
+"""What may happen to an archive: kill, full disk, foreign locks, two writers, no permission.
 
 `verify` is the oracle: after each misfortune it finds nothing, or names what is broken.
 Children come from a fork server that has loaded the storage modules, so that a kill costs little.
@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -23,17 +22,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from strategies import STAMP, make_video, same
+from archives import copy, shown
+from strategies import STAMP, make_video
 
 from storage import files, locks, publisher
 from storage.archive import Archive, open_snapshot
 from storage.errors import (
     ArchiveBusy,
-    ArchiveDamaged,
     ArchiveError,
     ArchiveFull,
     ArchiveReadOnly,
-    NewerFormat,
     ReelseekError,
 )
 from storage.ledger import Ledger, open_ledger
@@ -45,7 +43,7 @@ resource = pytest.importorskip("resource", reason="not on Windows")
 
 CHILDREN = multiprocessing.get_context("forkserver" if sys.platform != "win32" else None)
 if sys.platform != "win32":
-    CHILDREN.set_forkserver_preload(["tests.test_storage_faults"])
+    CHILDREN.set_forkserver_preload(["test_storage_faults"])
 
 
 def run(target: Callable[..., None], *args: Any) -> int | None:
@@ -55,11 +53,6 @@ def run(target: Callable[..., None], *args: Any) -> int | None:
     child.join(60)
     assert child.exitcode is not None, "the child hangs"
     return child.exitcode
-
-
-def shown(path: Path) -> set[str]:
-    """Names of the videos that a search sees."""
-    return {Path(video.path).stem for _, video in open_snapshot(path).live_videos()}
 
 
 class TestKill:
@@ -161,121 +154,6 @@ class TestFullDisk:
         archive.add(make_video("a"))
         assert shown(tmp_path) == {"a"} and verify(tmp_path) == []
         assert "slower than need be" in caplog.text
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive with two videos, a removed one and a FAISS file."""
-    path = tmp_path_factory.mktemp("sound") / "dbs"
-    archive = Archive.create_or_open(path, STAMP)
-    archive.add(make_video("a", clips=1500, scenes=30))
-    archive.add(make_video("b"))
-    archive.remove(make_video("b").video.video_id)
-    archive.add(make_video("c"))
-    assert verify(path) == [] and open_snapshot(path).clip_index is not None
-    return path
-
-
-class TestRot:
-    """One flipped bit, or half of the file gone, in every file there is."""
-
-    def damaged_copies(self, sound: Path, part: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-        names = sorted(
-            str(file.relative_to(sound))
-            for file in (sound / part).rglob("*")
-            if file.is_file() and file.stat().st_size
-        )
-        assert len(names) >= 4
-        for name in names:
-            size = (sound / name).stat().st_size
-            for at in sorted({0, size // 3, size - 1}):
-                path = copy(sound, tmp_path)
-                flip_bit(path / name, at, bit=at % 8)
-                yield f"{name}, bit at {at}", path
-            path = copy(sound, tmp_path)
-            os.truncate(path / name, size // 2)
-            yield f"{name}, cut in half", path
-            path = copy(sound, tmp_path)
-            (path / name).unlink()
-            yield f"{name}, deleted", path
-
-    def test_in_the_view_is_found_and_mended_from_the_ledger(self, sound, tmp_path):
-        for what, path in self.damaged_copies(sound, "view", tmp_path):
-            assert verify(path), what
-            with contextlib.suppress(ReelseekError):
-                assert shown(path) == {"a", "c"}, what
-            open_despite_damage(path).rebuild_view()
-            assert verify(path) == [], what
-            assert shown(path) == {"a", "c"}, what
-
-    def test_in_what_a_search_parses_is_reported_and_the_next_writer_mends_it(
-        self, sound, tmp_path
-    ):
-        epoch = next(entry for entry in (sound / "view").iterdir() if entry.is_dir()).name
-        for name in (
-            "CURRENT",
-            *(
-                f"{epoch}/{column}"
-                for column in ("videos.jsonl", "clips.table", "scenes.table", "segments.table")
-            ),
-        ):
-            path = copy(sound, tmp_path)
-            flip_bit(path / "view" / name, (sound / "view" / name).stat().st_size // 2, bit=1)
-            with pytest.raises(ArchiveDamaged, match="nothing is lost, the next"):
-                open_snapshot(path)
-            Archive.open(path).add(make_video("d"))
-            assert verify(path) == [] and shown(path) == {"a", "c", "d"}
-
-    def test_in_the_vectors_is_noticed_when_a_new_index_is_made_of_them(
-        self, sound, tmp_path, caplog
-    ):
-        path = copy(sound, tmp_path)
-        column = next((path / "view").rglob("clips.f16"))
-        flip_bit(column, 1000, bit=3)
-        Archive.open(path).add(make_video("d", clips=2000))
-        assert "clips.f16: checksum does not match" in caplog.text
-        assert verify(path) == [] and shown(path) == {"a", "c", "d"}
-
-    def test_in_the_ledger_is_found_and_searching_goes_on(self, sound, tmp_path):
-        found = 0
-        for what, path in self.damaged_copies(sound, "ledger", tmp_path):
-            assert shown(path) == {"a", "c"}, what
-            problems = verify(path)
-            found += bool(problems)
-            if not problems:  # a file that means nothing, such as LOG
-                with open_ledger(path) as ledger:
-                    for name, clips, scenes in (("a", 1500, 30), ("c", 6, 2)):
-                        item = make_video(name, clips, scenes)
-                        assert same(ledger.read(item.video.video_id), item), what
-                Archive.open(path).add(make_video("d"))
-                continue
-            try:
-                Archive.open(path).add(make_video("d"))
-            except ArchiveDamaged as error:
-                assert "ledger" in str(error), what
-            assert {"a", "c"} <= shown(path), what
-        assert found > 10
-
-    def test_a_video_with_a_damaged_record_can_be_removed_and_indexed_again(self, sound, tmp_path):
-        path = copy(sound, tmp_path)
-        a = make_video("a", clips=1500, scenes=30)
-        key = f"embedding/{a.video.video_id}/clips".encode()
-        with open_ledger(path) as ledger, ledger._db.write_batch(transaction=True, sync=True) as b:
-            b.put(key, b"rotten")
-        with pytest.raises(ArchiveDamaged, match=f"clip vectors of video {a.video.video_id}"):
-            Archive.open(path).rebuild_view()
-        archive = Archive.open(path)
-        archive.remove(a.video.video_id)
-        archive.add(a)
-        assert verify(path) == [] and shown(path) == {"a", "c"}
-
-    def test_a_lost_ledger_is_not_replaced_by_an_empty_one(self, sound, tmp_path):
-        path = copy(sound, tmp_path)
-        shutil.rmtree(path / "ledger")
-        for open_it in (lambda: Archive.create_or_open(path, STAMP), lambda: Archive.open(path)):
-            with pytest.raises(ArchiveDamaged, match="missing"):
-                open_it()
-        assert shown(path) == {"a", "c"}
 
 
 class TestTwoWriters:
@@ -513,25 +391,3 @@ def unfinished(path: Path) -> set[str]:
     """Names of the videos that the ledger holds."""
     with locks.writer_lock(path), open_ledger(path) as ledger:
         return {Path(ledger.video(name).path).stem for name in ledger.video_ids()}
-
-
-def copy(sound: Path, tmp_path: Path) -> Path:
-    shutil.rmtree(tmp_path / "dbs", ignore_errors=True)
-    return Path(shutil.copytree(sound, tmp_path / "dbs"))
-
-
-def flip_bit(path: Path, at: int, bit: int) -> None:
-    mode = path.stat().st_mode
-    path.chmod(mode | stat.S_IWUSR)
-    data = bytearray(path.read_bytes())
-    data[at] ^= 1 << bit
-    path.write_bytes(bytes(data))
-
-
-def open_despite_damage(path: Path) -> Archive:
-    """Open an archive; a CURRENT that reads like a newer format has to be deleted first."""
-    try:
-        return Archive.open(path)
-    except NewerFormat:
-        shutil.rmtree(path / "view")
-        return Archive.open(path)

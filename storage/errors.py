@@ -16,6 +16,7 @@ ReelseekError                 1
 ├── NewerFormat               6   made by a newer reelseek
 ├── BundleError               7   model files missing, damaged or unfit
 ├── VideoNotFound             8   the archive holds no such video
+├── EvaluationError           9   predictions or annotations that cannot be scored
 └── QueryError                2   a query that cannot be searched for
 
 Exit code 2 is also what click uses for a wrong option, and 130 stands for Ctrl-C.
@@ -103,6 +104,12 @@ class VideoNotFound(ReelseekError):
     """The archive holds no video of that name or id."""
 
     exit_code = 8
+
+
+class EvaluationError(ReelseekError, ValueError):
+    """Predictions or annotations cannot be scored: which file, line and query, and why."""
+
+    exit_code = 9
 
 
 class QueryError(ReelseekError):

@@ -1,0 +1,1 @@
+"""How good predicted moments are, measured against annotations as the literature does."""

@@ -1,6 +1,6 @@
 """The one door to an archive: add, remove, relocate, list, open for search.
 
-archive = Archive.create_or_open(Path("dbs"), stamp)
+archive = Archive.create_or_open(Path("dbs"), encoder_stamp, sound_stamp)
 archive.add(indexed_video)
 open_snapshot(Path("dbs")).live_videos()
 """
@@ -19,16 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from storage import claims
-from storage.current import BadView, view_damaged
+from storage.current import BadView, read_current, view_damaged
 from storage.errors import ArchiveError, ArchiveNotFound, EncoderMismatch, VideoNotFound
 from storage.failures import archive_read_only, ledger_damaged, os_errors
+from storage.formats import Stamps
 from storage.ledger import Change, Ledger, create_ledger, ledger_exists, open_ledger
 from storage.locks import writer_lock
 from storage.publisher import Publisher
-from storage.records import EncoderStamp, IndexedVideo, Location
+from storage.records import EncoderStamp, IndexedVideo, Location, SoundFeatures, SoundStamp
 from storage.view import Snapshot, open_snapshot
 
-__all__ = ["Archive", "Snapshot", "open_snapshot"]
+__all__ = ["Archive", "Snapshot", "open_snapshot", "stamps_of"]
 
 log = logging.getLogger("reelseek.storage")
 
@@ -45,21 +46,28 @@ class Archive:
     NewerFormat; the archive is then as it was before the call.
     """
 
-    def __init__(self, path: Path, stamp: EncoderStamp, created: bool) -> None:
+    def __init__(
+        self, path: Path, stamp: EncoderStamp, sound: SoundStamp | None, created: bool
+    ) -> None:
         self.path = path
         """Folder of the archive."""
         self.stamp = stamp
         """The encoder whose vectors it holds."""
+        self.sound = sound
+        """The sound tower whose vectors it holds; None if it keeps no sound."""
         self.created = created
         """Whether opening made the archive."""
         self._publisher = Publisher(path)
 
     @classmethod
-    def create_or_open(cls, path: Path, stamp: EncoderStamp) -> Archive:
+    def create_or_open(
+        cls, path: Path, stamp: EncoderStamp, sound: SoundStamp | None = None
+    ) -> Archive:
         """The archive in a folder; made if the folder is missing or empty.
 
-        EncoderMismatch if another encoder filled it, ArchiveNotFound if the folder holds other
-        things, ArchiveReadOnly before any work is lost.
+        EncoderMismatch if another encoder or sound tower filled it (or none did and one is given,
+        or the other way round), ArchiveNotFound if the folder holds other things, ArchiveReadOnly
+        before any work is lost.
         """
         path = Path(path)
         _refuse_foreign(path)
@@ -70,15 +78,15 @@ class Archive:
             if not ledger_exists(path):
                 if (path / "view" / "CURRENT").exists():
                     raise ledger_damaged(path, "it is missing")
-                create_ledger(path, stamp)
+                create_ledger(path, stamp, sound)
                 created = True
-            archive = cls(path, stamp, created)
+            archive = cls(path, stamp, sound, created)
             archive._check()
         return archive
 
     @classmethod
     def open(cls, path: Path) -> Archive:
-        """The archive in a folder, whatever its encoder; ArchiveNotFound if there is none."""
+        """The archive in a folder, whatever made it; ArchiveNotFound if there is none."""
         path = Path(path)
         if not ledger_exists(path):
             if (path / "view" / "CURRENT").exists():
@@ -89,13 +97,13 @@ class Archive:
             )
         with writer_lock(path):
             with open_ledger(path) as ledger:
-                archive = cls(path, ledger.stamp(), False)
+                archive = cls(path, *ledger.stamps(), False)
             archive._check()
         return archive
 
     def add(self, video: IndexedVideo) -> int:
         """Put a video in, in place of one with the same id; the new generation."""
-        _validate(video, self.stamp.dim)
+        _validate(video, self.stamp, self.sound)
         return self._commit(lambda ledger: Change(put=(video,)))
 
     def remove(self, video_id: str) -> int:
@@ -187,7 +195,7 @@ class Archive:
             raise view_damaged(self.path, error) from error
 
     def _agree(self, ledger: Ledger) -> None:
-        theirs = ledger.stamp()
+        theirs, sound = ledger.stamps()
         if theirs != self.stamp:
             raise EncoderMismatch(
                 f"{self.path} was made with the encoder {theirs.encoder_id} "
@@ -195,12 +203,43 @@ class Archive:
                 f"({self.stamp.fingerprint[:12]}): use that encoder, or name another folder "
                 "with --db for a new archive."
             )
+        if sound != self.sound:
+            raise EncoderMismatch(
+                f"{self.path} was made {_with(sound)}, not {_with(self.sound)}: go on as it was "
+                "made, or name another folder with --db for a new archive."
+            )
 
     def _require(self, ledger: Ledger, video_id: str) -> None:
         if video_id not in ledger:
             raise VideoNotFound(
                 f"{self.path} holds no video {video_id}: `reelseek index list` shows what it holds."
             )
+
+
+def stamps_of(path: Path) -> Stamps | None:
+    """What an archive was made with, to go on in the same way; None if there is no archive yet.
+
+    Takes no lock if the view can be read.
+    NewerFormat, ArchiveDamaged, ArchiveReadOnly, ArchiveBusy.
+    """
+    path = Path(path)
+    with os_errors(path):
+        try:
+            current = read_current(path)
+            return current.stamp, current.sound
+        except NotADirectoryError:
+            return None
+        except BadView:
+            if not ledger_exists(path):
+                return None
+        with writer_lock(path), open_ledger(path) as ledger:
+            return ledger.stamps()
+
+
+def _with(sound: SoundStamp | None) -> str:
+    if sound is None:
+        return "without sound"
+    return f"with the sound tower {sound.encoder_id} ({sound.fingerprint[:12]})"
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -223,8 +262,9 @@ def _require_writable(path: Path) -> None:
             raise archive_read_only(path)
 
 
-def _validate(item: IndexedVideo, dim: int) -> None:
+def _validate(item: IndexedVideo, stamp: EncoderStamp, sound: SoundStamp | None) -> None:
     """ValueError if the parts do not fit together: a mistake of the caller, not of the user."""
+    dim = stamp.dim
     clips, scenes = len(item.clip_times_s), len(item.scenes)
     problems = {
         "video id": not _VIDEO_ID.fullmatch(item.video.video_id),
@@ -238,9 +278,24 @@ def _validate(item: IndexedVideo, dim: int) -> None:
             s.first_clip < 0 or s.clip_count < 1 or s.first_clip + s.clip_count > clips
             for s in item.segments
         ),
+        "sound": not _sound_fits(item.sound, clips, sound),
     }
     wrong = [name for name, bad in problems.items() if bad]
     if wrong:
-        raise ValueError(f"{item!r} does not fit a {dim}-dimensional archive: {', '.join(wrong)}")
+        raise ValueError(
+            f"{item!r} does not fit a {dim}-dimensional archive {_with(sound)}: {', '.join(wrong)}"
+        )
     if not (np.isfinite(item.clip_vectors).all() and np.isfinite(item.scene_vectors).all()):
         raise ValueError(f"{item!r} has vectors with NaN or infinity")
+
+
+def _sound_fits(heard: SoundFeatures | None, clips: int, sound: SoundStamp | None) -> bool:
+    if heard is None or sound is None:
+        return heard is None and sound is None
+    return bool(
+        heard.vectors.dtype == heard.tags.dtype == np.float16
+        and heard.vectors.shape == (clips, sound.dim)
+        and heard.tags.shape == (clips, sound.tags)
+        and np.isfinite(heard.vectors).all()
+        and ((heard.tags >= 0) & (heard.tags <= 1)).all()  # NaN is neither
+    )

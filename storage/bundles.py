@@ -1,156 +1,280 @@
-"""Model bundles: folders of weights with a manifest that says what they are.
+"""Model bundles: encoders (pictures and words), sound towers and moment heads, found by name.
 
-A bundle is `manifest.json` and the files it lists. The manifest's fields are described in
-docs/reference/bundles.md. The default, `lite`, ships inside this package.
+The default encoder, `lite`, ships inside this package. What a user brings (`reelseek models
+import`) lies in the models folder: $REELSEEK_MODELS, or reelseek/models among the user's data.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.errors import BundleError, NewerFormat
-from storage.records import EncoderStamp
+from storage.errors import BundleError
+from storage.manifest import MANIFEST, Manifest, incomplete, read_manifest
+from storage.records import CLIP_S, EncoderStamp, SoundStamp
 
-MANIFEST_FORMAT = 1
 SHIPPED = Path(__file__).parent / "bundles"
-DEFAULT_BUNDLE = "lite"
+DEFAULT_ENCODER = "lite"
+
+FITS = ("squash", "centre-crop", "letterbox")
+"""How a film's picture is brought to the network's square: see `indexer.frame`."""
 
 
 @dataclass(frozen=True)
 class ImageTower:
-    """How pictures are prepared for the image network, and how to call it."""
+    """How pictures are prepared for the image network, and what runs it."""
 
     file: Path
-    input: str
-    """Name of the input: uint8 (n, height, width, 3), RGB."""
-    output: str
-    """Name of the output: float32 (n, dim), unit length."""
+    """An ONNX graph, or model.safetensors of a Hugging Face folder."""
+    network: str
+    """"onnx", or "transformers" for a folder that transformers loads."""
     width: int
     height: int
+    fit: str
+    """One of FITS: the way official code, or the training of this network, does it."""
+    input: str = ""
+    """ONNX: name of the input, uint8 (n, height, width, 3), RGB."""
+    output: str = ""
+    """ONNX: name of the output, float32 (n, dim), unit length."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """transformers: taken off each channel (red, green, blue) of a picture in 0…1."""
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """transformers: what the rest is divided by."""
 
 
 @dataclass(frozen=True)
 class TextTower:
-    """How a sentence is cut into tokens, and how to call the text network."""
+    """How a sentence is cut into tokens, and how to call the text network (an ONNX graph)."""
 
     file: Path
-    tokenizer: Path
+    tokenizer: Path | None
+    """A tokenizer.json; None for OpenAI's byte-pair vocabulary, which ships with reelseek."""
     max_tokens: int
+    """Longer sentences are refused."""
     pooled: str
     """Name of the output for the whole sentence: float32 (n, dim), unit length."""
     tokens: str
-    """Name of the output for each token: float32 (n, tokens, dim), not normalised."""
+    """Name of the output for each token: float32 (n, tokens, width), not normalised."""
+    width: int
+    """Length of a token's vector."""
+    word_tokens: int | None = None
+    """How many tokens a moment head sees at most; None for all of them."""
+    pad_to: int | None = None
+    """The network was trained on exactly so many tokens (SigLIP: 64); None for any number."""
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """An encoder bundle whose manifest was read and whose files are all there."""
+class EncoderBundle:
+    """A picture tower and its text tower."""
 
-    path: Path
-    name: str
-    version: str
-    title: str
+    manifest: Manifest
     languages: tuple[str, ...]
+    dim: int
     image: ImageTower
     text: TextTower
-    stamp: EncoderStamp
-    """What an archive remembers of the encoder that made its vectors."""
-    checksums: dict[str, str]
-    """File name to SHA-256 in hex, as the manifest states them."""
+    fit: str
+    """How pictures are prepared here; `image.fit` unless the user chose another."""
 
-    def verify(self) -> None:
-        """Compare every file with the manifest's checksum.
+    @property
+    def stamp(self) -> EncoderStamp:
+        """What an archive remembers of the encoder that made its vectors."""
+        fields = self.manifest.fields
+        facts = {"dim": self.dim, "image": dict(fields["image"]), "text": fields["text"]}
+        encoder_id = self.manifest.model_id
+        if self.fit != self.image.fit:
+            facts["image"]["fit"] = self.fit
+            encoder_id += f"+{self.fit}"
+        files = {self.image.file.name, self.text.file.name}
+        if self.text.tokenizer is not None:
+            files.add(self.text.tokenizer.name)
+        return EncoderStamp(
+            encoder_id, self.manifest.fingerprint(facts, tuple(sorted(files))), self.dim
+        )
 
-        Raises:
-            BundleError: a file is not what the manifest says.
-        """
-        for name, expected in self.checksums.items():
-            with (self.path / name).open("rb") as file:
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
-            if actual != expected:
-                raise BundleError(
-                    f"{self.path / name} is damaged (its checksum differs from manifest.json): "
-                    f"install reelseek, or the bundle {self.name!r}, again."
-                )
+
+@dataclass(frozen=True)
+class SoundBundle:
+    """A sound tower: PANNs Cnn14."""
+
+    manifest: Manifest
+    weights: Path
+    dim: int
+    tags: int
+    """How many kinds of sound it names."""
+
+    @property
+    def stamp(self) -> SoundStamp:
+        """What an archive remembers of the tower that made its sound vectors."""
+        facts = {"dim": self.dim, "tags": self.tags}
+        print_ = self.manifest.fingerprint(facts, (self.weights.name,))
+        return SoundStamp(self.manifest.model_id, print_, self.dim, self.tags)
 
 
-def load_bundle(name: str = DEFAULT_BUNDLE) -> Bundle:
-    """Read the manifest of a shipped bundle and check that its files are there, in full size.
+@dataclass(frozen=True)
+class HeadBundle:
+    """A moment head: QD-DETR as an ONNX graph."""
+
+    manifest: Manifest
+    file: Path
+    picture_dim: int
+    """Length of a clip's picture vector, without the two numbers of its place in time (TEF)."""
+    sound_dim: int
+    """The same of its sound vector; 0 where the head does without sound."""
+    text_dim: int
+    """Length of a token's vector."""
+    clip_s: float
+    """Seconds of film in a clip."""
+    tower: str | None
+    """The picture tower that it was trained with, e.g. "ViT-B/32"; None where unknown."""
+    missing_features: str | None
+    """Features of its input that reelseek does not compute, e.g. "SlowFast (2304 numbers)"."""
+
+
+def models_folder() -> Path:
+    """Where brought models lie: $REELSEEK_MODELS, or reelseek/models among the user's data."""
+    if named := os.environ.get("REELSEEK_MODELS"):
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "reelseek" / "models"
+
+
+def installed() -> list[Path]:
+    """Folders of all bundles, shipped ones first, then brought ones, by name."""
+    folders: list[Path] = []
+    for place in (SHIPPED, models_folder()):
+        if place.is_dir():
+            found = (folder for folder in place.iterdir() if (folder / MANIFEST).exists())
+            folders += sorted(found, key=lambda folder: folder.name)
+    return folders
+
+
+def find(name: str) -> Path:
+    """The folder of a bundle.
 
     Raises:
-        BundleError: no such bundle, an unreadable manifest, or a missing or truncated file.
+        BundleError: there is none of that name.
+    """
+    for folder in installed():
+        if folder.name == name:
+            return folder
+    names = ", ".join(folder.name for folder in installed())
+    raise BundleError(
+        f"There is no model named {name!r} (there are: {names}): bring it with `reelseek models "
+        "get` or `reelseek models import`, see `reelseek models list`."
+    )
+
+
+def load_encoder(name: str = DEFAULT_ENCODER, fit: str | None = None) -> EncoderBundle:
+    """Read the manifest of an encoder; `fit` chooses another preparation of its pictures.
+
+    Raises:
+        BundleError: no such bundle, no encoder, an unreadable manifest, a missing or truncated
+            file, or a fit that its network was not made for.
         NewerFormat: the manifest has a format this version does not know.
     """
-    path = SHIPPED / name
-    manifest_file = path / "manifest.json"
+    manifest = _read(name, "encoder")
     try:
-        manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(
-            f"There is no encoder named {name!r}: choose one of {', '.join(shipped_names())}."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{manifest_file} cannot be read ({error}): install it again.") from error
-    if manifest.get("format", 0) > MANIFEST_FORMAT:
-        raise NewerFormat(
-            f"{manifest_file} has format {manifest['format']}; this version reads up to "
-            f"{MANIFEST_FORMAT}: update reelseek."
-        )
-    try:
-        bundle = _parse(path, manifest)
+        bundle = _encoder(manifest, fit)
     except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{manifest_file} is incomplete ({error}): install it again.") from error
-    for file_name, facts in manifest["files"].items():
-        file = path / file_name
-        if not file.is_file() or file.stat().st_size != facts["bytes"]:
-            raise BundleError(f"{file} is missing or cut short: install reelseek again.")
+        raise incomplete(manifest.path, error) from error
+    if bundle.fit != bundle.image.fit and bundle.image.network == "onnx":
+        raise BundleError(
+            f"The encoder {name!r} was trained on pictures prepared by {bundle.image.fit}: "
+            "leave --fit out."
+        )
     return bundle
 
 
-def shipped_names() -> list[str]:
-    """Names of the bundles inside the package."""
-    return sorted(
-        folder.name for folder in SHIPPED.iterdir() if (folder / "manifest.json").exists()
-    )
+def load_stamped_encoder(stamp: EncoderStamp) -> EncoderBundle:
+    """The encoder that an archive names, prepared in the way that it names.
+
+    Raises as `load_encoder`. Whether the weights are the same is for the caller to compare.
+    """
+    model_id, _, fit = stamp.encoder_id.partition("+")
+    return load_encoder(model_id.rpartition("-")[0], fit or None)
 
 
-def _parse(path: Path, manifest: dict[str, Any]) -> Bundle:
-    image, text = manifest["image"], manifest["text"]
-    if (image["fit"], image["channels"]) != ("squash", "rgb"):
-        raise ValueError(f"fit {image['fit']!r} with channels {image['channels']!r} is not known")
-    checksums = {name: str(facts["sha256"]) for name, facts in manifest["files"].items()}
-    return Bundle(
-        path=path,
-        name=manifest["name"],
-        version=manifest["version"],
-        title=manifest["title"],
-        languages=tuple(manifest["languages"]),
-        image=ImageTower(
-            path / image["file"], image["input"], image["output"], image["width"], image["height"]
-        ),
+def load_sound(name: str) -> SoundBundle:
+    """Read the manifest of a sound tower; raises as `load_encoder`."""
+    manifest = _read(name, "sound")
+    try:
+        sound = manifest.fields["sound"]
+        return SoundBundle(
+            manifest, manifest.path / sound["file"], int(sound["dim"]), int(sound["tags"])
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise incomplete(manifest.path, error) from error
+
+
+def load_head(name: str) -> HeadBundle:
+    """Read the manifest of a moment head; raises as `load_encoder`."""
+    manifest = _read(name, "head")
+    try:
+        head = manifest.fields["head"]
+        return HeadBundle(
+            manifest=manifest,
+            file=manifest.path / head["file"],
+            picture_dim=int(head["picture_dim"]),
+            sound_dim=int(head["sound_dim"]),
+            text_dim=int(head["text_dim"]),
+            clip_s=float(head.get("clip_s", CLIP_S)),
+            tower=head.get("tower"),
+            missing_features=head.get("missing_features"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise incomplete(manifest.path, error) from error
+
+
+def _read(name: str, kind: str) -> Manifest:
+    manifest = read_manifest(find(name))
+    if manifest.kind != kind:
+        raise BundleError(
+            f"The model {name!r} is a {manifest.kind} ({manifest.title}), not the {kind} that is "
+            "asked for here: `reelseek models list` shows what there is."
+        )
+    return manifest
+
+
+def _encoder(manifest: Manifest, fit: str | None) -> EncoderBundle:
+    fields = manifest.fields
+    image = _image(manifest.path, fields["image"])
+    text = fields["text"]
+    tokenizer = text.get("tokenizer")
+    dim = int(fields["dim"])
+    return EncoderBundle(
+        manifest=manifest,
+        languages=tuple(fields["languages"]),
+        dim=dim,
+        image=image,
         text=TextTower(
-            path / text["file"],
-            path / text["tokenizer"],
-            text["max_tokens"],
-            text["pooled"],
-            text["tokens"],
+            file=manifest.path / text["file"],
+            tokenizer=None if tokenizer is None else manifest.path / tokenizer,
+            max_tokens=int(text["max_tokens"]),
+            pooled=text["pooled"],
+            tokens=text["tokens"],
+            width=int(text.get("width", dim)),
+            word_tokens=text.get("word_tokens"),
+            pad_to=text.get("pad_to"),
         ),
-        stamp=EncoderStamp(
-            encoder_id=f"{manifest['name']}-{manifest['version']}",
-            fingerprint=_fingerprint(manifest, checksums),
-            dim=manifest["dim"],
-        ),
-        checksums=checksums,
+        fit=fit or image.fit,
     )
 
 
-def _fingerprint(manifest: dict[str, Any], checksums: dict[str, str]) -> str:
-    """Digest of all that a vector depends on: weights, and how pictures and words are prepared."""
-    image, text = manifest["image"], manifest["text"]
-    weights = {name: checksums[name] for name in (image["file"], text["file"], text["tokenizer"])}
-    facts = {"dim": manifest["dim"], "image": image, "text": text, "weights": weights}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+def _image(folder: Path, image: dict[str, Any]) -> ImageTower:
+    if image["fit"] not in FITS or image["channels"] != "rgb":
+        raise ValueError(f"fit {image['fit']!r} with channels {image['channels']!r} is not known")
+    red, green, blue = image.get("mean", (0.0, 0.0, 0.0))
+    std_red, std_green, std_blue = image.get("std", (1.0, 1.0, 1.0))
+    return ImageTower(
+        file=folder / image["file"],
+        network=image.get("network", "onnx"),
+        width=int(image["width"]),
+        height=int(image["height"]),
+        fit=image["fit"],
+        input=image.get("input", ""),
+        output=image.get("output", ""),
+        mean=(float(red), float(green), float(blue)),
+        std=(float(std_red), float(std_green), float(std_blue)),
+    )

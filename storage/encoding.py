@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import ArchiveDamaged, NewerFormat
-from storage.records import EncoderStamp, IndexedVideo, Location, Scene, Segment, VideoRecord
+from storage.records import (
+    EncoderStamp,
+    IndexedVideo,
+    Location,
+    Scene,
+    Segment,
+    SoundStamp,
+    VideoRecord,
+)
 
 RECORD_VERSION = 1
 
@@ -91,7 +99,7 @@ def video_from_json(fields: Any) -> VideoRecord:
 _VIDEO_FIELDS = tuple(field.name for field in dataclasses.fields(VideoRecord))
 
 
-def stamp_to_json(stamp: EncoderStamp) -> dict[str, Any]:
+def stamp_to_json(stamp: EncoderStamp | SoundStamp) -> dict[str, Any]:
     """The fields of a stamp under their own names."""
     return dataclasses.asdict(stamp)
 
@@ -104,6 +112,19 @@ def stamp_from_json(fields: Any) -> EncoderStamp:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadRecord(f"not an encoder stamp: {error}") from error
+
+
+def sound_stamp_from_json(fields: Any) -> SoundStamp:
+    """The stamp of `stamp_to_json`; BadRecord if a field is missing."""
+    try:
+        return SoundStamp(
+            str(fields["encoder_id"]),
+            str(fields["fingerprint"]),
+            int(fields["dim"]),
+            int(fields["tags"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecord(f"not a sound stamp: {error}") from error
 
 
 def pack_membership(item: IndexedVideo) -> bytes:

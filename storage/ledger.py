@@ -3,12 +3,13 @@
 LevelDB admits one process at a time, readers included. So it is open only for the milliseconds of
 a commit, behind `locks.writer_lock`. Only this module knows which Python binding is installed.
 
-    settings                        JSON: format number, encoder stamp
+    settings                        JSON: format number, stamps of encoder and sound tower
     generation                      JSON: a number, raised by one with each commit
     journal/<generation>            JSON: ids put, removed and relocated by that commit
     video/<id>                      JSON: VideoRecord                      (index 1, metadata)
     membership/<id>                 packed: clip times, scenes, segments   (index 2, membership)
     embedding/<id>/clips, /scenes   packed: float16 rows                   (index 3, embeddings)
+    embedding/<id>/sounds, /tags    the same, only where sound is kept     (index 3, embeddings)
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from storage import encoding, files
 from storage.encoding import BadRecord, damaged_video
 from storage.errors import NewerFormat
 from storage.failures import from_leveldb, ledger_damaged, leveldb_text, os_errors
-from storage.formats import FORMAT, check_format
+from storage.formats import Stamps, check_format, stamps_from_json, stamps_to_json
 from storage.locks import Patience
-from storage.records import EncoderStamp, IndexedVideo, VideoRecord
+from storage.records import EncoderStamp, IndexedVideo, SoundFeatures, SoundStamp, VideoRecord
 
 _SETTINGS = b"settings"
 _GENERATION = b"generation"
@@ -61,13 +65,13 @@ class Ledger:
         self._archive = archive
         self._db = db
 
-    def stamp(self) -> EncoderStamp:
-        """The encoder whose vectors the archive holds; NewerFormat if we are too old for it."""
+    def stamps(self) -> Stamps:
+        """The encoder and the sound tower of the archive; NewerFormat if we are too old for it."""
         settings = self._json(_SETTINGS)
         try:
             number = int(settings["format"])
             check_format(self._archive, number)
-            return encoding.stamp_from_json(settings["encoder"])
+            return stamps_from_json(settings)
         except (BadRecord, KeyError, TypeError, ValueError) as error:
             raise ledger_damaged(self._archive, f"settings: {error}") from error
 
@@ -105,25 +109,31 @@ class Ledger:
                 self._payload(b"membership/" + name)
             )
             what = "the clip vectors"
-            clips = encoding.unpack_vectors(self._payload(b"embedding/" + name + b"/clips"))
+            clips = self._vectors(name, b"clips")
             what = "the scene vectors"
-            scene_rows = encoding.unpack_vectors(self._payload(b"embedding/" + name + b"/scenes"))
+            scene_rows = self._vectors(name, b"scenes")
+            sound = None
+            if self._keeps_sound():
+                what = "the sound vectors"
+                heard = self._vectors(name, b"sounds")
+                what = "the tags of the sound"
+                sound = SoundFeatures(heard, self._vectors(name, b"tags"))
         except BadRecord as error:
             raise damaged_video(self._archive, video_id, what) from error
-        return IndexedVideo(video, times, clips, scenes, scene_rows, segments)
+        return IndexedVideo(video, times, clips, scenes, scene_rows, segments, sound)
 
     def commit(self, change: Change) -> int:
         """Write a change in one synced batch; the new generation."""
         generation = self.generation() + 1
+        sound = bool(change.removed) and self._keeps_sound()
         batch_of_all = self._db.write_batch(transaction=True, sync=True)
         with leveldb_errors(self._archive), batch_of_all as batch:
             for video_id in change.removed:
-                for key in _keys_of(video_id):
+                for key in _keys_of(video_id, sound):
                     batch.delete(key)
             for item in change.put:
-                for key, payload in zip(
-                    _keys_of(item.video.video_id), _payloads(item), strict=True
-                ):
+                keys = _keys_of(item.video.video_id, item.sound is not None)
+                for key, payload in zip(keys, _payloads(item), strict=True):
                     batch.put(key, encoding.seal(key, payload))
             for video in change.relocated:
                 key = b"video/" + video.video_id.encode()
@@ -158,6 +168,12 @@ class Ledger:
                     encoding.unseal(key, record)
                 except (BadRecord, NewerFormat) as error:
                     yield f"ledger record {key.decode(errors='replace')}: {error}"
+
+    def _vectors(self, name: bytes, kind: bytes) -> NDArray[np.float16]:
+        return encoding.unpack_vectors(self._payload(_vectors_key(name, kind)))
+
+    def _keeps_sound(self) -> bool:
+        return self.stamps()[1] is not None
 
     def _json(self, key: bytes) -> Any:
         try:
@@ -208,7 +224,7 @@ def open_ledger(archive: Path) -> Iterator[Ledger]:
         db.close()
 
 
-def create_ledger(archive: Path, stamp: EncoderStamp) -> None:
+def create_ledger(archive: Path, stamp: EncoderStamp, sound: SoundStamp | None = None) -> None:
     """Make an empty ledger, whole or not at all; the caller holds the writer lock."""
     fresh = archive / "ledger.new"
     with os_errors(archive):
@@ -216,7 +232,7 @@ def create_ledger(archive: Path, stamp: EncoderStamp) -> None:
     with leveldb_errors(archive):
         db: LevelDB = _leveldb().DB(str(fresh), create_if_missing=True, error_if_exists=True)
         try:
-            settings = {"format": FORMAT, "encoder": encoding.stamp_to_json(stamp)}
+            settings = stamps_to_json(stamp, sound)
             with db.write_batch(transaction=True, sync=True) as batch:
                 for key, value in ((_SETTINGS, settings), (_GENERATION, 0)):
                     batch.put(key, encoding.seal(key, encoding.dump_json(value)))
@@ -246,23 +262,29 @@ def _leveldb() -> Any:
     return plyvel
 
 
-def _keys_of(video_id: str) -> tuple[bytes, bytes, bytes, bytes]:
+def _keys_of(video_id: str, sound: bool) -> list[bytes]:
     name = video_id.encode()
-    return (
+    kinds = (b"clips", b"scenes", b"sounds", b"tags") if sound else (b"clips", b"scenes")
+    return [
         b"video/" + name,
         b"membership/" + name,
-        b"embedding/" + name + b"/clips",
-        b"embedding/" + name + b"/scenes",
-    )
+        *(_vectors_key(name, kind) for kind in kinds),
+    ]
 
 
-def _payloads(item: IndexedVideo) -> tuple[bytes, bytes, bytes, bytes]:
-    return (
-        _video_payload(item.video),
-        encoding.pack_membership(item),
-        encoding.pack_vectors(item.clip_vectors),
-        encoding.pack_vectors(item.scene_vectors),
-    )
+def _vectors_key(name: bytes, kind: bytes) -> bytes:
+    return b"embedding/" + name + b"/" + kind
+
+
+def _payloads(item: IndexedVideo) -> Iterator[bytes]:
+    """In the order of `_keys_of`, one after the other: those of a long film take room."""
+    yield _video_payload(item.video)
+    yield encoding.pack_membership(item)
+    yield encoding.pack_vectors(item.clip_vectors)
+    yield encoding.pack_vectors(item.scene_vectors)
+    if item.sound is not None:
+        yield encoding.pack_vectors(item.sound.vectors)
+        yield encoding.pack_vectors(item.sound.tags)
 
 
 def _video_payload(video: VideoRecord) -> bytes:

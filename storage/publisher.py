@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage import current as layout
 from storage import encoding, files, sealing
@@ -60,8 +61,8 @@ class Publisher:
                     f"{self._view}: restore the newer ledger, or delete {self._view} to go on "
                     "with the older one."
                 )
-            if self._current.stamp != ledger.stamp():
-                raise BadView("another encoder than the ledger's")
+            if (self._current.stamp, self._current.sound) != ledger.stamps():
+                raise BadView("another encoder or sound tower than the ledger's")
             if behind > MOST_MISSED:
                 raise BadView(f"{behind} commits behind")
             if behind:
@@ -102,12 +103,12 @@ class Publisher:
 
     def _made_anew(self, ledger: Ledger, epoch: str) -> Current:
         (self._view / epoch).mkdir()
-        fresh = Current(ledger.generation(), epoch, ledger.stamp())
+        fresh = layout.empty(ledger.generation(), epoch, *ledger.stamps())
         with files.Appender(self._view / epoch, fresh.columns) as columns:
-            for name in layout.COLUMNS:
+            for name in fresh.columns:
                 (self._view / epoch / name).touch()
             for row, video_id in enumerate(ledger.video_ids()):
-                append_video(columns, row, ledger.read(video_id), fresh)
+                append_video(columns, row, ledger.read(video_id))
         fresh = dataclasses.replace(fresh, columns=columns.extents)
         fresh = sealing.seal(self._view / epoch, fresh)
         files.write_synced(self._view / "CURRENT.new", layout.encode(fresh))
@@ -148,7 +149,7 @@ class Publisher:
             for video in change.relocated:
                 columns.append(layout.VIDEOS, _video_line(self._rows[video.video_id], video, None))
             for item in change.put:
-                append_video(columns, video_rows, item, before)
+                append_video(columns, video_rows, item)
                 video_rows += 1
         staged = dataclasses.replace(before, generation=generation, columns=columns.extents)
         files.write_synced(self._view / "CURRENT.new", layout.encode(staged))
@@ -157,7 +158,7 @@ class Publisher:
     def _load(self) -> None:
         current = layout.read_current(self._archive)
         folder = self._view / current.epoch
-        for name in layout.COLUMNS:
+        for name in current.columns:
             map_column(folder, name, current)
         for index in (current.clip_index, current.scene_index):
             index_path(folder, index)
@@ -207,9 +208,11 @@ class Publisher:
                 files.remove(path)
 
 
-def append_video(columns: files.Appender, row: int, item: IndexedVideo, current: Current) -> None:
+def append_video(columns: files.Appender, row: int, item: IndexedVideo) -> None:
     """Add all rows of a video to the columns."""
-    first = {name: columns.extents[name].size // current.row_size(name) for name in layout.TABLES}
+    first = {
+        name: columns.extents[name].size // table.itemsize for name, table in layout.TABLES.items()
+    }
     clips = np.zeros(len(item.clip_times_s), layout.CLIP_ROW)
     clips["video"] = row
     clips["start_s"], clips["end_s"] = item.clip_times_s.T
@@ -232,11 +235,18 @@ def append_video(columns: files.Appender, row: int, item: IndexedVideo, current:
         )
     )
     columns.append(layout.VIDEOS, _video_line(row, item.video, rows))
-    columns.append(layout.CLIP_VECTORS, item.clip_vectors.astype(encoding.VECTOR).tobytes())
+    columns.append(layout.CLIP_VECTORS, _vector_rows(item.clip_vectors))
     columns.append(layout.CLIP_TABLE, clips.tobytes())
-    columns.append(layout.SCENE_VECTORS, item.scene_vectors.astype(encoding.VECTOR).tobytes())
+    columns.append(layout.SCENE_VECTORS, _vector_rows(item.scene_vectors))
     columns.append(layout.SCENE_TABLE, scenes.tobytes())
     columns.append(layout.SEGMENT_TABLE, segments.tobytes())
+    if item.sound is not None:
+        columns.append(layout.SOUND_VECTORS, _vector_rows(item.sound.vectors))
+        columns.append(layout.TAG_TABLE, layout.most_likely(item.sound.tags).tobytes())
+
+
+def _vector_rows(vectors: NDArray[np.float16]) -> bytes:
+    return vectors.astype(encoding.VECTOR, copy=False).tobytes()
 
 
 def _video_line(row: int, video: VideoRecord, rows: VideoRows | None) -> bytes:

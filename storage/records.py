@@ -102,6 +102,19 @@ class Segment:
 
 
 @dataclass(frozen=True, repr=False)
+class SoundFeatures:
+    """What is heard in each clip of a video."""
+
+    vectors: NDArray[np.float16]
+    """(clips, dim): unit length before rounding; zeros for a clip without 2 s of sound."""
+    tags: NDArray[np.float16]
+    """(clips, tags): how likely each kind of sound is, 0 to 1; zeros as above."""
+
+    def __repr__(self) -> str:
+        return f"SoundFeatures(vectors={self.vectors.shape}, tags={self.tags.shape})"
+
+
+@dataclass(frozen=True, repr=False)
 class IndexedVideo:
     """A video with all that indexing found out: what one atomic batch of the ledger holds."""
 
@@ -116,6 +129,8 @@ class IndexedVideo:
     """(scenes, dim): normalised mean of the scene's sampled frames' normalised vectors."""
     segments: tuple[Segment, ...]
     """In order, at least one; together they cover all clips."""
+    sound: SoundFeatures | None = None
+    """None in an archive that keeps no sound; zeros for a silent film in one that does."""
 
     def __repr__(self) -> str:
         return (
@@ -134,3 +149,16 @@ class EncoderStamp:
     fingerprint: str
     """Hex digest over the weights and the way pictures are prepared."""
     dim: int
+
+
+@dataclass(frozen=True)
+class SoundStamp:
+    """Which sound tower made the sound vectors of an archive."""
+
+    encoder_id: str
+    """E.g. "cnn14-0dc499e4"."""
+    fingerprint: str
+    """Hex digest over the weights and the sizes."""
+    dim: int
+    tags: int
+    """How many kinds of sound it names."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.current import COLUMNS, BadView, Current, read_current
+from storage.current import BadView, Current, most_likely, read_current
 from storage.errors import (
     ArchiveBusy,
     ArchiveDamaged,
@@ -20,7 +20,7 @@ from storage.errors import (
 from storage.failures import os_errors
 from storage.ledger import Ledger, ledger_exists, open_ledger
 from storage.locks import writer_lock
-from storage.records import VideoRecord
+from storage.records import SoundFeatures, VideoRecord
 from storage.view import Snapshot, open_snapshot
 
 
@@ -71,8 +71,7 @@ def _check_view(path: Path, problems: list[str]) -> Snapshot | None:
 
 def _bad_files(folder: Path, current: Current) -> list[str]:
     problems = []
-    for name in COLUMNS:
-        extent = current.columns[name]
+    for name, extent in current.columns.items():
         checksum, left = 0, extent.size
         with open(folder / name, "rb") as file:
             while data := file.read(min(left, 1 << 20)):
@@ -102,8 +101,8 @@ def _compare(ledger: Ledger, snapshot: Snapshot, problems: list[str]) -> None:
             f"view: shows generation {snapshot.generation}, the ledger is at {ledger.generation()}"
         )
         return
-    if ledger.stamp() != snapshot.stamp:
-        problems.append("view: names another encoder than the ledger")
+    if ledger.stamps() != (snapshot.stamp, snapshot.sound_stamp):
+        problems.append("view: names another encoder or sound tower than the ledger")
     shown = {video.video_id: row for row, video in snapshot.live_videos()}
     known = ledger.video_ids()
     for video_id in sorted(set(known) ^ set(shown)):
@@ -132,8 +131,18 @@ def _same(ledger: Ledger, snapshot: Snapshot, row: int, video: VideoRecord | Non
         and np.array_equal(times, item.clip_times_s)
         and np.array_equal(snapshot.clip_vectors[rows.clips], item.clip_vectors)
         and np.array_equal(snapshot.scene_vectors[rows.scenes], item.scene_vectors)
+        and _same_sound(snapshot, rows.clips, item.sound)
         and scenes[["number", "start_s", "end_s"]].tolist()
         == [(s.number, s.start_s, s.end_s) for s in item.scenes]
         and segments[["number", "first_clip", "clip_count"]].tolist()
         == [(s.number, first + s.first_clip, s.clip_count) for s in item.segments]
+    )
+
+
+def _same_sound(snapshot: Snapshot, clips: slice, sound: SoundFeatures | None) -> bool:
+    vectors, tags = snapshot.sound_vectors, snapshot.sound_tags
+    if sound is None or vectors is None or tags is None:
+        return sound is None and vectors is None
+    return np.array_equal(vectors[clips], sound.vectors) and np.array_equal(
+        tags[clips], most_likely(sound.tags)
     )

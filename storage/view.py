@@ -23,7 +23,9 @@ from storage.current import (
     SCENE_TABLE,
     SCENE_VECTORS,
     SEGMENT_TABLE,
+    SOUND_VECTORS,
     TABLES,
+    TAG_TABLE,
     VIDEOS,
     BadView,
     Current,
@@ -34,7 +36,7 @@ from storage.current import (
 )
 from storage.encoding import BadRecord
 from storage.errors import ArchiveError, ArchiveNotFound
-from storage.records import EncoderStamp, VideoRecord
+from storage.records import EncoderStamp, SoundStamp, VideoRecord
 
 _START = Extent()
 
@@ -89,6 +91,14 @@ class Snapshot:
     """(segments,) of video u4, number u4 (0 = first of its video), first_clip u4 (row of
     `clip_table`), clip_count u4."""
     segment_alive: NDArray[np.bool_]
+    sound_stamp: SoundStamp | None = None
+    """The sound tower; None where no sound is kept, and then the next two are None too."""
+    sound_vectors: NDArray[np.float16] | None = None
+    """(clips, dim of the sound tower), in the order of `clip_table`; zeros for a clip without 2 s
+    of sound."""
+    sound_tags: NDArray[np.void] | None = None
+    """(clips, TAGS_KEPT, or as many as the tower has) of label u2, probability f2, in the order of
+    `clip_table`: what is most likely heard in each clip, by falling probability."""
 
     def live_videos(self) -> list[tuple[int, VideoRecord]]:
         """Video rows and records, without the removed ones, in order of indexing."""
@@ -181,16 +191,12 @@ def _take_line(log: VideoLog, line: dict[str, Any]) -> None:
 def map_column(folder: Path, column: str, current: Current) -> NDArray[Any]:
     """A table or the vectors of a column, cut to the rows that count; BadView if it is short."""
     path = folder / column
-    rows = current.rows(column)
-    shape: tuple[int, ...] = (rows,)
-    dtype: Any = TABLES.get(column)
-    if dtype is None:
-        shape, dtype = (rows, current.stamp.dim), encoding.VECTOR
+    rows, row_type = current.rows(column), current.row_type(column)
     if path.stat().st_size < current.columns[column].size:
         raise BadView(f"{column} is too short")
     if rows == 0:
-        return np.empty(shape, dtype)
-    mapped: NDArray[Any] = np.memmap(path, dtype, "r", shape=shape)
+        return np.empty(0, row_type)
+    mapped: NDArray[Any] = np.memmap(path, row_type, "r", shape=(rows,))
     return mapped
 
 
@@ -254,4 +260,7 @@ def _snapshot(path: Path, current: Current) -> Snapshot:
         scene_index=index_path(folder, current.scene_index),
         segment_table=segment_table,
         segment_alive=alive(len(segment_table), [rows.segments for rows in gone]),
+        sound_stamp=current.sound,
+        sound_vectors=map_column(folder, SOUND_VECTORS, current) if current.sound else None,
+        sound_tags=map_column(folder, TAG_TABLE, current) if current.sound else None,
     )

@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from storage.records import (
     CLIP_S,
@@ -15,14 +16,23 @@ from storage.records import (
     Location,
     Scene,
     Segment,
+    SoundFeatures,
+    SoundStamp,
     VideoRecord,
 )
 
 DIM = 8
 STAMP = EncoderStamp("fake-1.0", hashlib.sha256(b"fake").hexdigest(), DIM)
+SOUND = SoundStamp("fake-ears-1.0", hashlib.sha256(b"fake ears").hexdigest(), dim=5, tags=20)
 
 
-def make_video(name: str, clips: int = 6, scenes: int = 2, dim: int = DIM) -> IndexedVideo:
+def make_video(
+    name: str,
+    clips: int = 6,
+    scenes: int = 2,
+    dim: int = DIM,
+    sound: SoundStamp | None = None,
+) -> IndexedVideo:
     """A video whose content follows from its name: the same name gives the same video."""
     sha256 = hashlib.sha256(name.encode()).hexdigest()
     numbers = np.random.default_rng(int(sha256[:8], 16))
@@ -58,7 +68,17 @@ def make_video(name: str, clips: int = 6, scenes: int = 2, dim: int = DIM) -> In
             Segment(k, first, min(SEGMENT_CLIPS, clips - first))
             for k, first in enumerate(range(0, clips, SEGMENT_CLIPS))
         ),
+        sound=None if sound is None else _make_sound(numbers, clips, sound),
     )
+
+
+def _make_sound(numbers: np.random.Generator, clips: int, sound: SoundStamp) -> SoundFeatures:
+    """The last of several clips is silent, as the end of a film often is."""
+    vectors = _unit_rows(numbers, clips, sound.dim)
+    tags = (numbers.random((clips, sound.tags)) ** 4).astype(np.float16)
+    if clips > 1:
+        vectors[-1] = tags[-1] = 0
+    return SoundFeatures(vectors, tags)
 
 
 def _unit_rows(numbers: np.random.Generator, rows: int, dim: int) -> np.ndarray:
@@ -104,7 +124,9 @@ def video_records(draw: st.DrawFn) -> VideoRecord:
 
 
 @st.composite
-def indexed_videos(draw: st.DrawFn, dim: int = DIM) -> IndexedVideo:
+def indexed_videos(
+    draw: st.DrawFn, dim: int = DIM, sound: SoundStamp | None = None
+) -> IndexedVideo:
     """A record with clips, scenes, segments and float16 vectors of any finite value."""
     clips, scenes = draw(st.integers(1, 12)), draw(st.integers(1, 4))
 
@@ -123,7 +145,22 @@ def indexed_videos(draw: st.DrawFn, dim: int = DIM) -> IndexedVideo:
         scenes=tuple(Scene(k + 1, *span) for k, span in enumerate(spans)),
         scene_vectors=vectors(scenes),
         segments=tuple(Segment(k, first, clips - first) for k, first in enumerate(firsts)),
+        sound=None if sound is None else draw(sounds(clips, sound)),
     )
+
+
+@st.composite
+def sounds(draw: st.DrawFn, clips: int, sound: SoundStamp) -> SoundFeatures:
+    """Any finite vectors; tags with many equals among them, and zeros of either sign."""
+    return SoundFeatures(
+        draw(arrays(np.float16, (clips, sound.dim), elements=st.floats(-1, 1, width=16))),
+        draw(probabilities((clips, sound.tags))),
+    )
+
+
+def probabilities(shape: tuple[int, int]) -> st.SearchStrategy[np.ndarray]:
+    """float16 from 0 to 1."""
+    return arrays(np.float16, shape, elements=st.floats(0, 1, width=16) | st.just(-0.0))
 
 
 def same(one: IndexedVideo, other: IndexedVideo) -> bool:
@@ -137,4 +174,15 @@ def same(one: IndexedVideo, other: IndexedVideo) -> bool:
             and np.array_equal(getattr(one, name), getattr(other, name))
             for name in ("clip_times_s", "clip_vectors", "scene_vectors")
         )
+        and _same_sound(one.sound, other.sound)
+    )
+
+
+def _same_sound(one: SoundFeatures | None, other: SoundFeatures | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (
+        one.vectors.tobytes() == other.vectors.tobytes()
+        and one.tags.tobytes() == other.tags.tobytes()
+        and (one.vectors.shape, one.tags.shape) == (other.vectors.shape, other.tags.shape)
     )

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from strategies import STAMP, make_video
+from strategies import SOUND, STAMP, make_video
 
 from storage.archive import Archive, open_snapshot
 from storage.errors import ArchiveNotFound, EncoderMismatch, VideoNotFound
-from storage.records import EncoderStamp, Location
+from storage.records import EncoderStamp, Location, SoundStamp
 from storage.verify import verify
 
 
@@ -165,18 +165,20 @@ def test_looking_at_an_archive_loads_no_database_lock_or_index_library(tmp_path)
 class AnyHistory(RuleBasedStateMachine):
     """Whatever is added, removed, moved or reopened: the archive shows what a dict would."""
 
+    sound: SoundStamp | None = None
+
     def __init__(self) -> None:
         super().__init__()
         import tempfile
 
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name)
-        self.archive = Archive.create_or_open(self.path, STAMP)
+        self.archive = Archive.create_or_open(self.path, STAMP, self.sound)
         self.expected: dict[str, tuple[str, int]] = {}
 
     @rule(name=st.sampled_from("abcde"), clips=st.integers(1, 5))
     def add(self, name, clips):
-        item = make_video(name, clips=clips, scenes=1)
+        item = make_video(name, clips=clips, scenes=1, sound=self.sound)
         self.archive.add(item)
         self.expected[item.video.video_id] = (item.video.path, clips)
 
@@ -196,12 +198,12 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def reopen(self):
-        self.archive = Archive.create_or_open(self.path, STAMP)
+        self.archive = Archive.create_or_open(self.path, STAMP, self.sound)
 
     @rule()
     def lose_the_view(self):
         (self.path / "view" / "CURRENT").unlink()
-        self.archive = Archive.create_or_open(self.path, STAMP)
+        self.archive = Archive.create_or_open(self.path, STAMP, self.sound)
 
     @invariant()
     def shows_what_a_dict_would(self):
@@ -217,8 +219,24 @@ class AnyHistory(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+class AnyHistoryWithSound(AnyHistory):
+    """The same in an archive that keeps sound: what is heard stays with its film."""
+
+    sound = SOUND
+
+    @invariant()
+    def sounds_stay_with_their_clips(self):
+        snapshot = open_snapshot(self.path)
+        for row, video in snapshot.live_videos():
+            clips = snapshot.video_rows[row].clips
+            name = next(n for n in "abcde" if make_video(n).video.video_id == video.video_id)
+            item = make_video(name, clips.stop - clips.start, scenes=1, sound=SOUND)
+            assert np.array_equal(snapshot.sound_vectors[clips], item.sound.vectors)
+
+
 TestAnyHistory = AnyHistory.TestCase
-TestAnyHistory.settings = settings(
+TestAnyHistoryWithSound = AnyHistoryWithSound.TestCase
+TestAnyHistory.settings = TestAnyHistoryWithSound.settings = settings(
     max_examples=10,
     stateful_step_count=12,
     deadline=None,

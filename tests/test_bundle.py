@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import storage.bundles
 from indexer.encoders.lite import LiteImageEncoder
 from search.text.lite import LiteTextEncoder
-from storage.bundles import Bundle, load_bundle
+from storage.bundles import EncoderBundle, load_encoder
 from storage.errors import BundleError, NewerFormat, QueryError
 
 IMAGES = Path(os.environ.get("REELSEEK_IMAGES", Path(__file__).parents[2] / "shared" / "images"))
@@ -28,7 +28,7 @@ IMAGES = Path(os.environ.get("REELSEEK_IMAGES", Path(__file__).parents[2] / "sha
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The bundle in a folder where it can be damaged."""
-    shutil.copytree(load_bundle().path, tmp_path / "lite")
+    shutil.copytree(load_encoder().manifest.path, tmp_path / "lite")
     monkeypatch.setattr(storage.bundles, "SHIPPED", tmp_path)
     return tmp_path / "lite"
 
@@ -40,29 +40,29 @@ def pictures() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def words() -> LiteTextEncoder:
-    return LiteTextEncoder(load_bundle())
+    return LiteTextEncoder(load_encoder())
 
 
 def test_every_file_has_its_checksum_and_is_small_enough_to_ship() -> None:
-    bundle = load_bundle()
-    bundle.verify()
-    assert set(bundle.checksums) == {f.name for f in bundle.path.iterdir()} - {"manifest.json"}
-    assert sum(file.stat().st_size for file in bundle.path.iterdir()) < 35e6
+    bundle = load_encoder()
+    bundle.manifest.verify()
+    assert set(bundle.manifest.checksums) == {f.name for f in bundle.manifest.path.iterdir()} - {"manifest.json"}
+    assert sum(file.stat().st_size for file in bundle.manifest.path.iterdir()) < 35e6
 
 
 def test_the_model_card_and_the_manifest_name_the_terms() -> None:
-    bundle = load_bundle()
-    card = (bundle.path / "MODEL_CARD.md").read_text(encoding="utf-8")
-    manifest = json.loads((bundle.path / "manifest.json").read_text(encoding="utf-8"))
+    bundle = load_encoder()
+    card = (bundle.manifest.path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    manifest = json.loads((bundle.manifest.path / "manifest.json").read_text(encoding="utf-8"))
     assert "non-commercial" in card and "Flickr8k" in card and "Apache-2.0" in card
     assert "non-commercial" in manifest["licence"]["projections"]
 
 
 def test_picture_vectors_have_unit_length_whatever_the_batch(pictures: NDArray[np.uint8]) -> None:
-    encoder = LiteImageEncoder(load_bundle())
+    encoder = LiteImageEncoder(load_encoder())
     together = encoder.encode(pictures)
     one_by_one = np.concatenate([encoder.encode(picture[np.newaxis]) for picture in pictures])
-    assert together.shape == (9, load_bundle().stamp.dim)
+    assert together.shape == (9, load_encoder().stamp.dim)
     assert np.allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-4)
     assert np.allclose(together, one_by_one, atol=1e-4)
 
@@ -91,27 +91,27 @@ def test_a_flipped_bit_is_noticed_before_anything_is_indexed(copied: Path) -> No
     weights[len(weights) // 2] ^= 1
     (copied / "image.onnx").write_bytes(weights)
     with pytest.raises(BundleError, match=r"image\.onnx is damaged"):
-        LiteImageEncoder(load_bundle()).load()
+        LiteImageEncoder(load_encoder()).load()
 
 
 def test_a_missing_file_and_an_unknown_name_are_named(copied: Path) -> None:
     (copied / "text.onnx").unlink()
     with pytest.raises(BundleError, match=r"text\.onnx is missing"):
-        load_bundle()
-    with pytest.raises(BundleError, match="choose one of lite"):
-        load_bundle("heavy")
+        load_encoder()
+    with pytest.raises(BundleError, match="there are: lite"):
+        load_encoder("heavy")
 
 
 def test_a_newer_manifest_is_not_guessed_at(copied: Path) -> None:
-    _change(copied, lambda manifest: manifest.update(format=2))
+    _change(copied, lambda manifest: manifest.update(format=3))
     with pytest.raises(NewerFormat, match="update reelseek"):
-        load_bundle()
+        load_encoder()
 
 
 def test_another_way_to_prepare_pictures_is_another_encoder(copied: Path) -> None:
-    before = load_bundle().stamp
+    before = load_encoder().stamp
     _change(copied, lambda manifest: manifest["image"].update(interpolation="area"))
-    assert load_bundle().stamp.fingerprint != before.fingerprint
+    assert load_encoder().stamp.fingerprint != before.fingerprint
 
 
 def test_captions_find_their_photos_as_often_as_when_it_was_shipped(
@@ -121,7 +121,7 @@ def test_captions_find_their_photos_as_often_as_when_it_was_shipped(
     if not (IMAGES / "metadata.jsonl.gz").exists():
         pytest.skip(f"no photos at {IMAGES}: set REELSEEK_IMAGES")
     captions, photos = _captioned(200)
-    encoder = LiteImageEncoder(load_bundle())
+    encoder = LiteImageEncoder(load_encoder())
     found = np.concatenate([encoder.encode(photos[k : k + 8]) for k in range(0, 200, 8)])
     asked = np.stack([words.encode(caption).pooled for caption in captions])
     right = (asked @ found.T).argmax(axis=1) == np.arange(200)
@@ -158,5 +158,5 @@ def _squashed(content: bytes) -> NDArray[np.uint8]:
 
 
 def test_bundles_know_their_languages() -> None:
-    bundle: Bundle = load_bundle()
+    bundle: EncoderBundle = load_encoder()
     assert bundle.languages == ("en",)

@@ -17,7 +17,7 @@ from fakes import STAMP
 from strategies import make_video
 
 from storage.archive import Archive
-from storage.bundles import load_bundle
+from storage.bundles import load_encoder
 from storage.records import EncoderStamp
 from storage.verify import verify
 
@@ -154,7 +154,7 @@ def test_a_terminal_shows_a_bar_and_a_pipe_does_not(
 
 def test_another_encoders_archive_is_refused_by_both_verbs(run: Run, tmp_path: Path) -> None:
     db = tmp_path / "dbs"
-    stamp = load_bundle("lite").stamp
+    stamp = load_encoder("lite").stamp
     Archive.create_or_open(db, EncoderStamp(stamp.encoder_id, "0" * 64, stamp.dim))
     for command in (["index", "add", films.shots(tmp_path).path], ["search", "dog"]):
         ended = run(*command, "--db", db)

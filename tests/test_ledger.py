@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from archives import with_and_without_sound
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import STAMP, indexed_videos, make_video, same
+from strategies import SOUND, STAMP, indexed_videos, make_video, same
 
 from storage.errors import ArchiveDamaged, NewerFormat
 from storage.formats import FORMAT
@@ -20,9 +21,15 @@ def archive(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def archive_with_sound(tmp_path: Path) -> Path:
+    create_ledger(tmp_path, STAMP, SOUND)
+    return tmp_path
+
+
 def test_a_new_ledger_is_empty_and_knows_its_encoder(archive):
     with open_ledger(archive) as ledger:
-        assert ledger.stamp() == STAMP
+        assert ledger.stamps() == (STAMP, None)
         assert ledger.generation() == 0
         assert ledger.video_ids() == []
         assert ledger.journal(0) == []
@@ -39,6 +46,18 @@ def test_what_a_commit_puts_in_comes_out_after_reopening(archive, item):
         assert same(ledger.read(item.video.video_id), item)
 
 
+@given(item=indexed_videos(sound=SOUND))
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_what_is_heard_comes_out_too_after_reopening(archive_with_sound, item):
+    with open_ledger(archive_with_sound) as ledger:
+        assert ledger.stamps() == (STAMP, SOUND)
+        ledger.commit(Change(put=(item,)))
+    with open_ledger(archive_with_sound) as ledger:
+        assert same(ledger.read(item.video.video_id), item)
+
+
 def test_each_commit_raises_the_generation_and_leaves_a_journal_entry(archive):
     a, b = make_video("a"), make_video("b")
     with open_ledger(archive) as ledger:
@@ -52,9 +71,11 @@ def test_each_commit_raises_the_generation_and_leaves_a_journal_entry(archive):
     assert entries[1].relocated == (b.video.video_id,)
 
 
-def test_removing_a_video_leaves_nothing_of_it(archive):
-    a, b = make_video("a"), make_video("b")
-    with open_ledger(archive) as ledger:
+@with_and_without_sound
+def test_removing_a_video_leaves_nothing_of_it(tmp_path, sound):
+    create_ledger(tmp_path, STAMP, sound)
+    a, b = make_video("a", sound=sound), make_video("b", sound=sound)
+    with open_ledger(tmp_path) as ledger:
         ledger.commit(Change(put=(a, b)))
         ledger.commit(Change(removed=(a.video.video_id,)))
         assert ledger.video_ids() == [b.video.video_id]
@@ -70,13 +91,15 @@ RECORDS = {
     "membership/{}": "the list of clips and scenes",
     "embedding/{}/clips": "the clip vectors",
     "embedding/{}/scenes": "the scene vectors",
+    "embedding/{}/sounds": "the sound vectors",
+    "embedding/{}/tags": "the tags of the sound",
 }
 
 
 @pytest.mark.parametrize("key", RECORDS)
-def test_a_damaged_record_names_the_video_and_what_is_lost(archive, key):
-    a, b = make_video("a"), make_video("b")
-    with open_ledger(archive) as ledger:
+def test_a_damaged_record_names_the_video_and_what_is_lost(archive_with_sound, key):
+    a, b = make_video("a", sound=SOUND), make_video("b", sound=SOUND)
+    with open_ledger(archive_with_sound) as ledger:
         ledger.commit(Change(put=(a, b)))
         name = key.format(a.video.video_id).encode()
         value = bytearray(ledger._db.get(name, verify_checksums=True))
@@ -104,7 +127,7 @@ def test_a_ledger_of_a_newer_format_is_refused_in_words(archive, later):
             match=rf"made by a newer reelseek \(format {later}; this one reads up to {FORMAT}\)",
         ),
     ):
-        ledger.stamp()
+        ledger.stamps()
 
 
 def set_format(archive: Path, number: int) -> None:

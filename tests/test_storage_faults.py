@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from archives import copy, shown
+from archives import copy, shown, with_and_without_sound
 from strategies import STAMP, make_video
 
 from storage import files, locks, publisher
@@ -35,6 +35,7 @@ from storage.errors import (
     ReelseekError,
 )
 from storage.ledger import Ledger, open_ledger
+from storage.records import SoundStamp
 from storage.verify import verify
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses fork, signals and rlimits")
@@ -58,14 +59,16 @@ def run(target: Callable[..., None], *args: Any) -> int | None:
 class TestKill:
     """kill -9 before each step by which a commit touches the disk, and at any other time."""
 
-    def test_at_any_step_of_a_commit_all_or_nothing_is_there(self, tmp_path):
-        Archive.create_or_open(tmp_path / "sound", STAMP).add(make_video("a"))
+    @with_and_without_sound
+    def test_at_any_step_of_a_commit_all_or_nothing_is_there(self, tmp_path, sound):
+        archive = Archive.create_or_open(tmp_path / "intact", STAMP, sound)
+        archive.add(make_video("a", sound=sound))
         outcomes = set()
         for step in range(200):
-            path = copy(tmp_path / "sound", tmp_path)
-            ended = run(add_and_die, path, step)
+            path = copy(tmp_path / "intact", tmp_path)
+            ended = run(add_and_die, path, step, sound)
             assert shown(path) in ({"a"}, {"a", "b"}), "readable before anybody mends it"
-            Archive.create_or_open(path, STAMP)
+            Archive.create_or_open(path, STAMP, sound)
             assert verify(path) == []
             outcomes.add(frozenset(shown(path)))
             if ended == 0:
@@ -109,12 +112,14 @@ class TestKill:
 
 
 class TestFullDisk:
-    def test_no_limit_on_file_size_leaves_half_a_video(self, tmp_path):
+    @with_and_without_sound
+    def test_no_limit_on_file_size_leaves_half_a_video(self, tmp_path, sound):
         """A limit on file size stops LevelDB and the columns alike, at each place in turn."""
-        Archive.create_or_open(tmp_path, STAMP).add(make_video("a", clips=100))
+        archive = Archive.create_or_open(tmp_path, STAMP, sound)
+        archive.add(make_video("a", clips=100, sound=sound))
         seen = set()
         for limit in (0, 300, 700, 1500, 2500, 4000, 6000, 9000, 100_000):
-            seen.add(run(add_with_little_room, tmp_path, limit))
+            seen.add(run(add_with_little_room, tmp_path, limit, sound))
             Archive.open(tmp_path)
             assert verify(tmp_path) == []
             assert {"a"} <= shown(tmp_path)
@@ -271,10 +276,10 @@ def die_at(step: int) -> None:
     deadly(Path, "rename")
 
 
-def add_and_die(path: Path, step: int) -> None:
-    archive = Archive.create_or_open(path, STAMP)
+def add_and_die(path: Path, step: int, sound: SoundStamp | None) -> None:
+    archive = Archive.create_or_open(path, STAMP, sound)
     die_at(step)
-    archive.add(make_video("b"))
+    archive.add(make_video("b", sound=sound))
 
 
 def create_and_die(path: Path, step: int) -> None:
@@ -289,11 +294,11 @@ def add_until_killed(path: Path, turn: int, acknowledge: Any) -> None:
         acknowledge.send(f"t{turn}-{number}")
 
 
-def add_with_little_room(path: Path, limit: int) -> None:
+def add_with_little_room(path: Path, limit: int, sound: SoundStamp | None) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     archive = Archive.open(path)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    exit_with_the_error_of(lambda: archive.add(make_video("b", clips=100)))
+    exit_with_the_error_of(lambda: archive.add(make_video("b", clips=100, sound=sound)))
 
 
 def add_several(path: Path, prefix: str, count: int) -> None:

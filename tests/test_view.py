@@ -10,6 +10,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from archives import with_and_without_sound
 from strategies import DIM, STAMP, make_video
 
 from storage import current as layout
@@ -136,10 +137,11 @@ class TestFaissFiles:
 
 
 class TestEpochs:
-    def test_many_removals_lead_to_a_new_epoch_without_the_dead_rows(self, tmp_path):
-        archive = Archive.create_or_open(tmp_path, STAMP)
+    @with_and_without_sound
+    def test_many_removals_lead_to_a_new_epoch_without_the_dead_rows(self, tmp_path, sound):
+        archive = Archive.create_or_open(tmp_path, STAMP, sound)
         for name in "abcdefgh":
-            archive.add(make_video(name, clips=10))
+            archive.add(make_video(name, clips=10, sound=sound))
         first = epochs(tmp_path)
         for name in "abc":
             archive.remove(make_video(name).video.video_id)
@@ -147,7 +149,7 @@ class TestEpochs:
         assert epochs(tmp_path) == [*first, snapshot.clip_vectors.filename.parent.name]
         assert len(snapshot.clip_table) == 50 and snapshot.clip_alive.all()
         assert verify(tmp_path) == []
-        archive.add(make_video("z"))
+        archive.add(make_video("z", sound=sound))
         assert len(epochs(tmp_path)) == 1, "the old epoch goes one generation later"
 
     def test_many_moves_lead_to_a_new_epoch_with_one_line_for_each_video(
@@ -178,33 +180,35 @@ class TestEpochs:
 
 
 class TestMending:
-    def test_leftovers_behind_the_row_counts_mean_nothing_and_are_cut_off(self, tmp_path):
-        archive = Archive.create_or_open(tmp_path, STAMP)
-        archive.add(make_video("a"))
-        for column in layout.COLUMNS:
+    @with_and_without_sound
+    def test_leftovers_behind_the_row_counts_mean_nothing_and_are_cut_off(self, tmp_path, sound):
+        archive = Archive.create_or_open(tmp_path, STAMP, sound)
+        archive.add(make_video("a", sound=sound))
+        for column in layout.column_names(sound):
             with open(tmp_path / "view" / epochs(tmp_path)[0] / column, "ab") as file:
                 file.write(b"left by a crash" * 1000)
         assert len(open_snapshot(tmp_path).live_videos()) == 1
         assert verify(tmp_path) == []
-        archive.add(make_video("b"))
+        archive.add(make_video("b", sound=sound))
         assert len(open_snapshot(tmp_path).live_videos()) == 2
         assert verify(tmp_path) == []
         for column, extent in layout.read_current(tmp_path).columns.items():
             path = tmp_path / "view" / epochs(tmp_path)[0] / column
             assert path.stat().st_size == extent.size, column
 
+    @with_and_without_sound
     @pytest.mark.parametrize("most_missed", [0, 99])
     def test_a_view_that_is_behind_catches_up_from_the_journal_or_is_made_anew(
-        self, tmp_path, monkeypatch, most_missed
+        self, tmp_path, monkeypatch, most_missed, sound
     ):
         monkeypatch.setattr(publisher, "MOST_MISSED", most_missed)
-        archive = Archive.create_or_open(tmp_path, STAMP)
+        archive = Archive.create_or_open(tmp_path, STAMP, sound)
         for name in "abcde":
-            archive.add(make_video(name))
+            archive.add(make_video(name, sound=sound))
         old_view = shutil.copytree(tmp_path / "view", tmp_path / "claims" / "old")
         b, c = make_video("b").video, make_video("c").video
-        archive.add(make_video("f"))
-        archive.add(make_video("a", clips=9))
+        archive.add(make_video("f", sound=sound))
+        archive.add(make_video("a", clips=9, sound=sound))
         archive.remove(b.video_id)
         archive.relocate(c.video_id, (c.locations[0].__class__("/new/c.mp4", 1, 2),))
         wanted = sorted(video.path for _, video in archive.snapshot().live_videos())
@@ -212,7 +216,7 @@ class TestMending:
         shutil.move(old_view, tmp_path / "view")
         assert "shows generation 5, the ledger is at 9" in verify(tmp_path)[0]
 
-        Archive.create_or_open(tmp_path, STAMP)
+        Archive.create_or_open(tmp_path, STAMP, sound)
         assert sorted(v.path for _, v in open_snapshot(tmp_path).live_videos()) == wanted
         assert verify(tmp_path) == []
         assert len(epochs(tmp_path)) == (1 if most_missed else 2)
@@ -237,7 +241,7 @@ def test_a_view_of_a_newer_format_is_refused_in_words(tmp_path):
     fields = json.loads(current.read_text().splitlines()[0])
     current.write_text(json.dumps({"format": 7, "epoch": fields["epoch"]}))
     for look in (open_snapshot, Archive.open, verify):
-        with pytest.raises(NewerFormat, match=r"format 7; this one reads up to 1\): update"):
+        with pytest.raises(NewerFormat, match=r"format 7; this one reads up to 2\): update"):
             look(tmp_path)
 
 

@@ -73,7 +73,8 @@ class PresentationClock:
         """Times longer than a second for which no picture was there."""
         self.first_gap_s: tuple[float, float] | None = None
         self._frame_s = 1.0 / (frame_rate or FALLBACK_RATE)
-        self._zero_s = zero_s
+        self.zero_s = zero_s
+        """The stream time that is shown as 0; it moves with breaks that are taken out."""
         self._may_jump = may_jump
         self._last_s: float | None = None
         self._trusted = False
@@ -103,12 +104,12 @@ class PresentationClock:
     def _first(self, stamp_s: float | None) -> float:
         if stamp_s is None:
             self.repaired_frames += 1
-            stamp_s = self._zero_s
-        self._zero_s = min(self._zero_s, stamp_s)
+            stamp_s = self.zero_s
+        self.zero_s = min(self.zero_s, stamp_s)
         return self._since_zero(stamp_s)
 
     def _since_zero(self, stamp_s: float) -> float:
-        return round(stamp_s - self._zero_s, 9)  # no 0.07999999999999996
+        return round(stamp_s - self.zero_s, 9)  # no 0.07999999999999996
 
     def _following(self, stamp_s: float | None) -> float:
         assert self._last_s is not None
@@ -118,7 +119,7 @@ class PresentationClock:
         time_s = self._since_zero(stamp_s)
         if self._may_jump and abs(time_s - self._last_s) > JUMP_S:
             self.jumps += 1
-            self._zero_s += time_s - self.end_s
+            self.zero_s += time_s - self.end_s
             return self.end_s
         if time_s > self._last_s:
             self._trusted = True

@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from indexer.encoders.base import ImageEncoder
+from indexer.listening import SoundEncoder
 from indexer.media import open_film
 from indexer.pipeline import Fixity, IndexSettings, Progress, index_film
 from storage.archive import Archive
@@ -66,13 +67,19 @@ class Intake:
         settings: IndexSettings,
         progress_for: ProgressFor,
         again: bool = False,
+        sound: SoundEncoder | None = None,
     ) -> None:
-        """`again`: index also what is in the archive already, with the settings given here."""
+        """
+        Arguments:
+            again: index also what is in the archive already, with the settings given here.
+            sound: encodes what is heard; given exactly if the archive keeps sound.
+        """
         self._archive = archive
         self._encoder = encoder
         self._settings = settings
         self._progress_for = progress_for
         self._again = again
+        self._sound = sound
 
     def add(self, paths: Iterable[Path]) -> Iterator[Handled]:
         """Handle each file in turn; yields as each is done.
@@ -132,8 +139,11 @@ class Intake:
     def _index(self, fixity: Fixity, copies: tuple[Location, ...]) -> Handled:
         path = Path(fixity.location.path)
         began = time.monotonic()
-        with open_film(path) as film, self._progress_for(path, film.info.duration_s) as progress:
-            indexed = index_film(film, fixity, self._encoder, self._settings, progress)
+        with (
+            open_film(path, with_sound=self._sound is not None) as film,
+            self._progress_for(path, film.info.duration_s) as progress,
+        ):
+            indexed = index_film(film, fixity, self._encoder, self._settings, progress, self._sound)
         if _locate(path) != fixity.location:
             raise UnreadableMedia(
                 f"{path} changed while it was being read: add it again when it is complete."

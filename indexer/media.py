@@ -1,7 +1,7 @@
-"""Open a film, probe it, and decode its pictures once from start to end.
+"""Open a film, probe it, and decode its pictures, and its sound, once from start to end.
 
-With its two halves `indexer.frame` (pixels) and `indexer.probe` (facts) the only module that
-imports av (PyAV, whose wheels carry FFmpeg).
+With its parts `indexer.frame` (pixels), `indexer.audio` (samples) and `indexer.probe` (facts) the
+only module that imports av (PyAV, whose wheels carry FFmpeg).
 
     with open_film(Path("tape.mov")) as film:
         for frame in film.frames():
@@ -21,7 +21,8 @@ bits and 4:2:0), so eight of them take 25 MB and 100 MB.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -34,12 +35,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from indexer import refusals
+from indexer.audio import Sound, SoundDecoder, sound_stream
 from indexer.clock import PresentationClock, StampChooser
 from indexer.frame import Frame
 from indexer.pixels import thumbnail_size
 from indexer.probe import MediaInfo, fraction, picture_stream, probe
 
-__all__ = ["Film", "Frame", "MediaInfo", "open_film"]
+__all__ = ["Film", "Frame", "MediaInfo", "Sound", "open_film"]
+
+Hear = Callable[[Sound], None]
+"""Takes the next block of a film's sound; its time is in seconds of presentation time."""
 
 DECODER_THREADS = 0
 """0 lets libav choose: one per core and one more."""
@@ -59,10 +64,11 @@ _MAX_READ_ERRORS = 100
 """So many failed reads without a packet between them end the pass."""
 
 
-def open_film(path: Path) -> Film:
+def open_film(path: Path, with_sound: bool = False) -> Film:
     """Open a film and decode its first frame.
 
     Costs a few milliseconds and does not read the whole file. Use the result as a context manager.
+    `with_sound` has the sound track, if there is one, decoded in the pass over the frames.
 
     Raises:
         MediaNotFound: no such file, or a folder.
@@ -79,7 +85,7 @@ def open_film(path: Path) -> Film:
     except (av.FFmpegError, OSError, ValueError) as error:
         raise refusals.not_opened(path, _reason(error)) from error
     try:
-        return Film(path, container)
+        return Film(path, container, with_sound)
     except BaseException:
         container.close()
         raise
@@ -88,23 +94,31 @@ def open_film(path: Path) -> Film:
 class Film:
     """One open film: what it is, and one pass over its frames. Made by `open_film`."""
 
-    def __init__(self, path: Path, container: InputContainer) -> None:
+    def __init__(self, path: Path, container: InputContainer, with_sound: bool) -> None:
         self.unreadable_packets = 0
         """Packets that could not be read or decoded so far; the pass goes on after each."""
         self.first_unreadable_s: float | None = None
         """About where the first of them lies, in seconds of presentation time."""
+        self.start_s = 0.0
+        """When the first frame is shown; known as soon as `frames` has handed it out."""
         self._container = container
         self._stream = picture_stream(path, container)
+        self._sound = sound_stream(container) if with_sound else None
+        self._decoder = SoundDecoder(self._sound) if self._sound else None
+        self._hear: Hear | None = None
+        self._sound_zero_s = 0.0
+        self._heard_early: list[Sound] = []
         self._reading_broke = False
         self._pass_began = False
         self._pass_ended = False
         self._stream.thread_type = "AUTO"
         self._stream.thread_count = DECODER_THREADS
         rate = fraction(self._stream.guessed_rate) or fraction(self._stream.average_rate)
-        has_broken_clock = bool(container.format.flags & _TS_DISCONT)
-        zero_s = (container.start_time or 0) / av.time_base if has_broken_clock else 0.0
+        self.may_jump = bool(container.format.flags & _TS_DISCONT)
+        """Whether the clock of such a container is known to break."""
+        zero_s = (container.start_time or 0) / av.time_base if self.may_jump else 0.0
         claimed_s = container.duration / av.time_base if container.duration else None
-        self._clock = PresentationClock(float(rate), zero_s, may_jump=has_broken_clock)
+        self._clock = PresentationClock(float(rate), zero_s, may_jump=self.may_jump)
         self._stamps = StampChooser()
         self._decoded = self._decode()
         first = self._first_picture(path)
@@ -140,6 +154,10 @@ class Film:
         if self.unreadable_packets:
             near = _clock_text(self.first_unreadable_s or 0.0)
             notes.append(f"{_counted(self.unreadable_packets, 'packet')} unreadable near {near}")
+        if self._decoder and self._decoder.unreadable_packets:
+            notes.append(
+                f"{_counted(self._decoder.unreadable_packets, 'packet')} of sound unreadable"
+            )
         if self._clock.first_gap_s:
             start, end = map(_clock_text, self._clock.first_gap_s)
             others = self._clock.gaps - 1
@@ -159,16 +177,25 @@ class Film:
             notes.append(f"the pictures end at {ends}, though the file claims {claimed}")
         return tuple(notes)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, hear: Hear | None = None) -> Iterator[Frame]:
         """All frames in the order they are shown, each with a later time than the one before.
 
         There is one pass per film. What cannot be decoded is skipped and counted in
-        `unreadable_packets`; no exception of libav comes out.
+        `unreadable_packets`; no exception of libav comes out. A film opened with its sound calls
+        `hear` with each block as the pass meets it, in the order of the file, after `start_s` is
+        known.
         """
         if self._pass_began:
             raise RuntimeError("a film has one pass over its frames: open it again for another")
         self._pass_began = True
-        yield self._timed(self._peeked.pop())
+        first = self._timed(self._peeked.pop())
+        self.start_s = first.time_s
+        self._sound_zero_s = self._clock.zero_s
+        self._hear = hear
+        for sound in self._heard_early:
+            self._let_hear(sound)
+        self._heard_early.clear()
+        yield first
         for picture in self._decoded:
             yield self._timed(picture)
         self._pass_ended = True
@@ -187,16 +214,21 @@ class Film:
 
     def _decode(self) -> Generator[VideoFrame, None, None]:
         for packet in self._packets():
-            yield from self._pictures_of(packet)
-        if self._reading_broke:  # a regular end brings a packet that flushes the decoder
+            if packet.stream_index == self._stream.index:
+                yield from self._pictures_of(packet)
+            else:
+                self._sounds_of(packet)
+        if self._reading_broke:  # a regular end brings packets that flush the decoders
             yield from self._pictures_of(None)
+            self._sounds_of(None)
 
-    def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """Packets of the picture track to the end; reading is taken up again after an error."""
+    def _packets(self) -> Iterator[Packet[Any]]:
+        """Packets of the tracks in use to the end; reading is taken up again after an error."""
+        streams = [stream for stream in (self._stream, self._sound) if stream is not None]
         errors = 0
         while errors < _MAX_READ_ERRORS:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in self._container.demux(*streams):
                     errors = 0
                     yield packet
                 return
@@ -219,6 +251,21 @@ class Film:
         if packet is not None and packet.is_corrupt:  # lost parts of a transport stream
             self._count_unreadable()
         return pictures
+
+    def _sounds_of(self, packet: Packet[Any] | None) -> None:
+        assert self._decoder is not None, "no packets come of a track that is not in use"
+        for sound in self._decoder.decode(packet):
+            if self._pass_began:
+                self._let_hear(sound)
+            else:
+                self._heard_early.append(sound)
+
+    def _let_hear(self, sound: Sound) -> None:
+        if self._hear is None:
+            return
+        if sound.time_s is not None:
+            sound = replace(sound, time_s=sound.time_s - self._sound_zero_s)
+        self._hear(sound)
 
     def _count_unreadable(self) -> None:
         self.unreadable_packets += 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from indexer import timeline
 from indexer.encoders.base import ImageEncoder
 from indexer.encoding import EncodingThread
-from indexer.media import Film, Frame
+from indexer.listening import ListeningThread, SoundEncoder
+from indexer.media import Film, Frame, Hear, Sound
 from indexer.prefetch import prefetched
 from indexer.sampling import ClipSampler, Sample, SceneSampler
 from indexer.scenes import SceneCutter, SceneSettings
@@ -55,22 +57,31 @@ def index_film(
     encoder: ImageEncoder,
     settings: IndexSettings,
     progress: Progress,
+    sound: SoundEncoder | None = None,
 ) -> IndexedVideo:
     """Read a film from start to end, once, and return all that the archive keeps of it.
 
-    Decoding, scene detection and encoding run side by side, in three threads with short queues
-    between them. Memory does not grow with the film but for its vectors: one float16 row for each
-    clip and scene.
+    Decoding, scene detection and encoding run side by side, in threads with short queues between
+    them. Memory does not grow with the film but for its vectors: one float16 row for each clip and
+    scene. With a `sound` encoder the film must have been opened with its sound.
     """
     encoding = EncodingThread(encoder)
+    listening = ListeningThread(sound, film.may_jump) if sound else None
     try:
         passed = _FilmPass(film, encoding, settings.scenes)
-        passed.run(progress)
+        passed.run(progress, partial(_let_hear, listening, film) if listening else None)
         vectors = encoding.finish()
+        heard = listening.finish(len(passed.clip_frames_s)) if listening else None
     except BaseException:
         encoding.cancel()
+        if listening is not None:
+            listening.cancel()
         raise
-    return _record(film, fixity, settings, passed, vectors)
+    return replace(_record(film, fixity, settings, passed, vectors), sound=heard)
+
+
+def _let_hear(listening: ListeningThread, film: Film, block: Sound) -> None:
+    listening.put(block, film.start_s)
 
 
 class _FilmPass:
@@ -90,9 +101,9 @@ class _FilmPass:
         self._clips: ClipSampler[Frame] = ClipSampler()
         self._scenes: SceneSampler[Frame] = SceneSampler()
 
-    def run(self, progress: Progress) -> None:
-        """Decode the film and queue the chosen frames for encoding."""
-        with closing(prefetched(self._film.frames(), _FRAMES_AHEAD)) as frames:
+    def run(self, progress: Progress, hear: Hear | None) -> None:
+        """Decode the film, queue the chosen frames for encoding, and let its sound be heard."""
+        with closing(prefetched(self._film.frames(hear), _FRAMES_AHEAD)) as frames:
             reported_s = self.start_s = self._take(next(frames))
             for frame in frames:
                 time_s = self._take(frame)

@@ -19,8 +19,7 @@ class Candidate:
     video_row: int
     span: Span
     segment_row: int
-    segment_rank: int
-    """Place of the segment in the shortlist, from 1."""
+    """Row of the segment table; -1 for what was found without a segment, by sound."""
 
 
 def rank(candidates: Iterable[Candidate], top: int) -> list[Candidate]:

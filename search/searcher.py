@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.moments.base import MomentHead, SegmentView
+from search import hearing
+from search.moments.base import MomentHead, SegmentView, Span
 from search.ranking import Candidate, rank
 from search.shortlist import SegmentHit, shortlist, similarities
 from search.text.base import EncodedQuery, TextEncoder
@@ -34,6 +35,8 @@ class Hit:
     end_s: float
     scene: int
     """Number of the scene that the moment lies in, or most of it."""
+    found_by: tuple[str, ...]
+    """What speaks for it: "picture", "sound", or both."""
     stages: dict[str, float]
     """What each stage of the search found, by name."""
 
@@ -79,18 +82,14 @@ class Searcher:
             VideoNotFound: no video matches `video_glob`.
         """
         query = self._encoder.encode(sentence)
-        segments = shortlist(
-            self.snapshot, query.pooled, self._matching(video_glob), max(SHORTLIST_SEGMENTS, top)
-        )
-        background = self._background(query)
-        candidates = [
-            candidate
-            for place, segment in enumerate(segments, start=1)
-            for candidate in self._candidates(segment, place, query, background)
-        ]
-        by_row = {hit.row: hit for hit in segments}
+        videos = self._matching(video_glob)
+        segments = shortlist(self.snapshot, query.pooled, videos, max(SHORTLIST_SEGMENTS, top))
+        candidates = self._seen(segments, query)
+        heard = hearing.evidence(self.snapshot, sentence)
+        if heard is not None:
+            candidates = self._heard(candidates, heard, videos)
         return [
-            self._hit(number, candidate, by_row)
+            self._hit(number, candidate)
             for number, candidate in enumerate(rank(candidates, top), start=1)
         ]
 
@@ -143,15 +142,69 @@ class Searcher:
         rows = rows[:: max(1, len(rows) // BACKGROUND_CLIPS)]
         return float(similarities(self.snapshot.clip_vectors, rows, query.pooled).mean())
 
-    def _candidates(
-        self, hit: SegmentHit, place: int, query: EncodedQuery, background: float
-    ) -> list[Candidate]:
-        segment = self.snapshot.segment_table[hit.row]
-        view = self._view(segment, background)
+    def _seen(self, segments: list[SegmentHit], query: EncodedQuery) -> list[Candidate]:
+        """What the moment head finds in the shortlisted segments."""
+        background = self._background(query)
+        rows = self.snapshot.segment_table[[segment.row for segment in segments]]
+        found = self._head.find_all([self._view(row, background) for row in rows], query)
         return [
-            Candidate(int(segment["video"]), span, hit.row, place)
-            for span in self._head.find(view, query)
+            Candidate(
+                int(row["video"]),
+                replace(
+                    span,
+                    stages={
+                        "segment_rank": float(place),
+                        "clip_similarity": segment.clip_score,
+                        "scene_similarity": segment.scene_score,
+                        **span.stages,
+                    },
+                ),
+                segment.row,
+            )
+            for place, (segment, row, spans) in enumerate(
+                zip(segments, rows, found, strict=True), start=1
+            )
+            for span in spans
         ]
+
+    def _heard(
+        self,
+        seen: list[Candidate],
+        evidence: NDArray[np.float32],
+        videos: NDArray[np.bool_] | None,
+    ) -> list[Candidate]:
+        """Lift what is heard as well as seen, and add what is heard alone.
+
+        A moment found by its pictures gains its score once more, times the evidence that it is
+        heard; one found by sound alone has the best score of all pictures, times its evidence.
+        """
+        best = max((candidate.span.score for candidate in seen), default=1.0)
+        lifted = []
+        for candidate in seen:
+            span = candidate.span
+            heard = float(evidence[self._clips_of(candidate.video_row, span)].max(initial=0.0))
+            stages = {**span.stages, "heard": heard} if heard >= hearing.AUDIBLE else span.stages
+            gain = abs(span.score) * heard if heard >= hearing.AUDIBLE else 0.0
+            span = replace(span, score=span.score + gain, stages=stages)
+            lifted.append(replace(candidate, span=span))
+        for run in hearing.runs(self.snapshot, evidence, videos):
+            clips = self.snapshot.clip_table[run.clips]
+            span = Span(
+                float(clips["start_s"][0]),
+                float(clips["end_s"][-1]),
+                best * run.evidence,
+                {"heard": run.evidence},
+            )
+            lifted.append(Candidate(run.video_row, span, -1))
+        return lifted
+
+    def _clips_of(self, video_row: int, span: Span) -> slice:
+        """Rows of the clips that a span shares time with."""
+        clips = self.snapshot.video_rows[video_row].clips
+        table = self.snapshot.clip_table[clips]
+        begin = int(np.searchsorted(table["end_s"], span.start_s, side="right"))
+        until = int(np.searchsorted(table["start_s"], span.end_s, side="left"))
+        return slice(clips.start + begin, clips.start + until)
 
     def _view(self, segment: np.void, background: float) -> SegmentView:
         snapshot = self.snapshot
@@ -165,12 +218,14 @@ class Searcher:
         begin = own.start + int(np.searchsorted(scenes["end_s"], times_s[0, 0], side="right"))
         until = own.start + int(np.searchsorted(scenes["start_s"], times_s[-1, 1], side="left"))
         overlapping = snapshot.scene_table[begin:until]
+        sound = snapshot.sound_vectors
         return SegmentView(
             vectors=snapshot.clip_vectors[clips].astype(np.float32),
             times_s=times_s,
             scenes_s=np.stack([overlapping["start_s"], overlapping["end_s"]], axis=1),
             scene_vectors=snapshot.scene_vectors[begin:until].astype(np.float32),
             background=background,
+            sound=None if sound is None else sound[clips].astype(np.float32),
         )
 
     def _video(self, row: int) -> VideoRecord:
@@ -178,13 +233,13 @@ class Searcher:
         assert video is not None, "removed videos are not shortlisted"
         return video
 
-    def _hit(self, number: int, candidate: Candidate, segments: dict[int, SegmentHit]) -> Hit:
+    def _hit(self, number: int, candidate: Candidate) -> Hit:
         span = candidate.span
         scenes = self.snapshot.scene_table[self.snapshot.video_rows[candidate.video_row].scenes]
         shared_s = np.minimum(scenes["end_s"], span.end_s) - np.maximum(
             scenes["start_s"], span.start_s
         )
-        segment = segments[candidate.segment_row]
+        by = {"picture": "segment_rank" in span.stages, "sound": "heard" in span.stages}
         return Hit(
             number,
             span.score,
@@ -192,12 +247,8 @@ class Searcher:
             span.start_s,
             span.end_s,
             int(scenes["number"][int(shared_s.argmax())]),
-            {
-                "segment_rank": float(candidate.segment_rank),
-                "clip_similarity": segment.clip_score,
-                "scene_similarity": segment.scene_score,
-                **span.stages,
-            },
+            tuple(name for name, found in by.items() if found),
+            span.stages,
         )
 
 

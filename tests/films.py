@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 Rgb = tuple[int, int, int]
 Picture = NDArray[np.uint8]
+Wave = NDArray[np.float32]
 
 COLOURS: tuple[Rgb, ...] = (
     (200, 40, 40),
@@ -74,7 +75,10 @@ def write(
     options: dict[str, str] | None = None,
     adjust: Callable[[Any], None] | None = None,
     frame_colours: dict[str, Any] | None = None,
-    sound_s: float = 0.0,
+    wave: Wave | None = None,
+    wave_rate: int = 48000,
+    wave_codec: str = "aac",
+    wave_start_s: float = 0.0,
     file_options: dict[str, str] | None = None,
 ) -> Path:
     """Encode pictures to a file.
@@ -85,7 +89,8 @@ def write(
         stamps: presentation time of each frame in units of 1 / rate; None for 0, 1, 2 …
         adjust: gets the output stream before the first frame (metadata, rotation, colours).
         frame_colours: arguments of VideoFrame.reformat, for matrix and range.
-        sound_s: length of a quiet tone beside the pictures; 0 for no sound.
+        wave: sound beside the pictures, (1 or 2 channels, samples), full scale at -1 and 1.
+        wave_start_s: when its first sample is heard.
     """
     source = iter(pictures)
     first = next(source)
@@ -98,7 +103,9 @@ def write(
         )
         if adjust:
             adjust(stream)
-        tone: Any = output.add_stream("aac", rate=48000, layout="mono") if sound_s else None
+        if wave is not None:
+            layout = "mono" if len(wave) == 1 else "stereo"
+            track: Any = output.add_stream(wave_codec, rate=wave_rate, layout=layout)
         for number, picture in enumerate(_chain(first, source)):
             frame = av.VideoFrame.from_ndarray(picture, "rgb24")
             frame = frame.reformat(format=pixel_format, **(frame_colours or {}))
@@ -106,8 +113,8 @@ def write(
             frame.time_base = 1 / rate
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-        if tone:
-            _write_tone(output, tone, sound_s)
+        if wave is not None:
+            _write_wave(output, track, wave, wave_rate, round(wave_start_s * wave_rate))
     return path
 
 
@@ -116,14 +123,19 @@ def _chain(first: Picture, rest: Iterator[Picture]) -> Iterator[Picture]:
     yield from rest
 
 
-def _write_tone(output: Any, stream: Any, length_s: float) -> None:
+def tone(length_s: float, pitch_hz: float = 440.0, rate: int = 48000, level: float = 0.1) -> Wave:
+    """A sine, (1, samples)."""
+    times_s = np.arange(round(length_s * rate)) / rate
+    return (level * np.sin(2 * np.pi * pitch_hz * times_s)).astype(np.float32)[None]
+
+
+def _write_wave(output: Any, stream: Any, wave: Wave, rate: int, first: int) -> None:
     block = 1024
-    for start in range(0, int(length_s * 48000), block):
-        phase = (start + np.arange(block)) * (2 * np.pi * 440 / 48000)
-        frame = av.AudioFrame.from_ndarray(
-            (0.1 * np.sin(phase)).astype(np.float32)[None], "fltp", layout="mono"
-        )
-        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+    layout = "mono" if len(wave) == 1 else "stereo"
+    for start in range(0, wave.shape[1], block):
+        samples = np.ascontiguousarray(wave[:, start : start + block])
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, first + start, Fraction(1, rate)
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
 
@@ -184,7 +196,7 @@ def delayed(folder: Path, delay_s: float = 2.0, name: str = "delayed.mp4") -> Ma
     """Sound from 0, pictures from `delay_s` on."""
     stamps = [round(delay_s * 25) + n for n in range(50)]
     pictures = [texture(COLOURS[0], n) for n in range(50)]
-    path = write(folder / name, pictures, stamps, sound_s=delay_s + 2.0)
+    path = write(folder / name, pictures, stamps, wave=tone(delay_s + 2.0))
     times_s = tuple(stamp / 25 for stamp in stamps)
     return MadeFilm(path, times_s, end_s=delay_s + 2.0, size=(160, 96))
 
@@ -224,7 +236,7 @@ def sound_only(folder: Path, cover: bool = False) -> MadeFilm:
             frame = av.VideoFrame.from_ndarray(plain(COLOURS[0]), "rgb24")
             output.mux(image.encode(frame.reformat(format="yuvj420p")))
             output.mux(image.encode(None))
-        _write_tone(output, stream, 1.0)
+        _write_wave(output, stream, tone(1.0), 48000, 0)
     return MadeFilm(path)
 
 

@@ -157,7 +157,7 @@ def test_tracks_that_appear_late(tmp_path: Path) -> None:
     """A broadcast whose sound, and so its list of tracks, starts in the middle."""
     parts = [
         films.shots(tmp_path, (8.0,), name="silent.ts").path.read_bytes(),
-        films.shots(tmp_path, (1.0,), name="sound.ts", sound_s=1.0).path.read_bytes(),
+        films.shots(tmp_path, (1.0,), name="sound.ts", wave=films.tone(1.0)).path.read_bytes(),
     ]
     path = tmp_path / "late.ts"
     path.write_bytes(b"".join(parts))

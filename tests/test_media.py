@@ -114,7 +114,7 @@ def test_stamps_in_the_wrong_order_give_way_to_decoding_order() -> None:
 
 
 def test_what_probing_tells(tmp_path: Path) -> None:
-    made = films.shots(tmp_path, (1.0,), rate=Fraction(24), sound_s=1.0)
+    made = films.shots(tmp_path, (1.0,), rate=Fraction(24), wave=films.tone(1.0))
     info = info_of(made.path)
     assert (info.path, info.codec, info.pixel_format) == (made.path, "h264", "yuv420p")
     assert (info.width, info.height, info.sample_aspect) == (160, 96, 1)

@@ -10,7 +10,7 @@ from search.ranking import NMS_IOU, Candidate, rank, temporal_iou
 
 
 def candidate(video: int, start_s: float, end_s: float, score: float) -> Candidate:
-    return Candidate(video, Span(start_s, end_s, score, {}), segment_row=0, segment_rank=1)
+    return Candidate(video, Span(start_s, end_s, score, {}), segment_row=0)
 
 
 def test_a_moment_found_in_two_overlapping_segments_is_one_hit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,9 @@ class SegmentView:
     """(scenes, dim), unit length."""
     background: float
     """Mean similarity of the sentence to clips all over the archive: what chance looks like."""
+    sound: NDArray[np.float32] | None = None
+    """(clips, sound dim), unit length, zeros for a clip without sound; None in an archive that
+    keeps no sound."""
 
     def __repr__(self) -> str:
         start_s, end_s = self.times_s[0, 0], self.times_s[-1, 1]
@@ -47,11 +51,11 @@ class Span:
 
 
 class MomentHead(Protocol):
-    """Finds moments in a segment."""
+    """Finds moments in segments."""
 
     @property
     def head_id(self) -> str:
         """Name shown to users, e.g. "watershed"."""
 
-    def find(self, segment: SegmentView, query: EncodedQuery) -> list[Span]:
-        """The moments of the segment, best first; may be empty."""
+    def find_all(self, segments: Sequence[SegmentView], query: EncodedQuery) -> list[list[Span]]:
+        """For each segment its moments, best first; may be empty."""

@@ -11,6 +11,7 @@ moments nor short films. The constants were chosen on tapes composed of held-out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,11 @@ class Watershed:
     def __init__(self, settings: WatershedSettings | None = None) -> None:
         self._settings = settings or WatershedSettings()
 
+    def find_all(self, segments: Sequence[SegmentView], query: EncodedQuery) -> list[list[Span]]:
+        return [self.find(segment, query) for segment in segments]
+
     def find(self, segment: SegmentView, query: EncodedQuery) -> list[Span]:
+        """The moments of one segment, best first."""
         curve = segment.vectors @ query.pooled
         judge = _Judge(segment, curve, self._settings)
         judged = [judge.proposal(*borders) for borders in self._level_sets(segment, curve)]

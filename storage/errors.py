@@ -15,6 +15,8 @@ ReelseekError                 1
 ├── EncoderMismatch           5   the archive was made with another encoder
 ├── NewerFormat               6   made by a newer reelseek
 ├── BundleError               7   model files missing, damaged or unfit
+│   ├── WeightsRefused        7   a weights file that would do more than hand over numbers
+│   └── WeightsUnreadable     7   a weights file that is damaged, or of a kind we cannot read
 ├── VideoNotFound             8   the archive holds no such video
 ├── EvaluationError           9   predictions or annotations that cannot be scored
 └── QueryError                2   a query that cannot be searched for
@@ -98,6 +100,14 @@ class BundleError(ReelseekError):
     """A model bundle is missing, damaged, or not fit for what was asked."""
 
     exit_code = 7
+
+
+class WeightsRefused(BundleError):
+    """The file would do more than hand over numbers: the message names what it asks for."""
+
+
+class WeightsUnreadable(BundleError):
+    """The file is damaged, cut short, or of a kind that holds no weights we can read."""
 
 
 class VideoNotFound(ReelseekError):

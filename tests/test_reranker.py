@@ -230,13 +230,37 @@ def test_sound_is_heard(hearing: tuple[QDDETR, Path]) -> None:
 
 
 def test_picture_that_outlasts_the_sound_is_cut_with_it(hearing: tuple[QDDETR, Path]) -> None:
-    """As the official data set does; a silent stretch in between stays."""
-    view, sentence = sounding(15, silent_from=11), query()
+    """By the clip whose window is not whole, as in the official data set."""
+    view, sentence = sounding(15, silent_from=14), query()
     assert view.sound is not None
     view.sound[3:6] = 0
-    video = video_input(view.vectors[:11], view.sound[:11])
-    wanted = by_hand(asked(hearing[0], video, normalised_as_demo(sentence.tokens)), 11, 0, 30)
+    video = video_input(view.vectors[:14], view.sound[:14])
+    wanted = by_hand(asked(hearing[0], video, normalised_as_demo(sentence.tokens)), 14, 0, 30)
     assert_same(hearing_head(hearing).find(view, sentence), wanted)
+
+
+def test_picture_stays_findable_where_the_sound_ends_early(hearing: tuple[QDDETR, Path]) -> None:
+    view, sentence = sounding(15, silent_from=6), query()
+    assert view.sound is not None
+    video = video_input(view.vectors, view.sound)
+    wanted = by_hand(asked(hearing[0], video, normalised_as_demo(sentence.tokens)), 15, 0, 30)
+    assert_same(hearing_head(hearing).find(view, sentence), wanted)
+
+
+def test_a_segment_that_matches_less_has_lower_scores(silent: tuple[QDDETR, Path]) -> None:
+    """By exp(100 · difference of the best cosines): 0.02 lower is a factor of e²."""
+    head = silent_head(silent)
+    towards = np.eye(PICTURE, dtype=np.float32)[0]
+    sentence = replace(query(), pooled=towards)
+    views = [segment(10), segment(10)]
+    for view, cosine in zip(views, (0.30, 0.28), strict=True):
+        view.vectors[:] = np.eye(PICTURE, dtype=np.float32)[1]
+        view.vectors[4] = cosine * towards + np.sqrt(1 - cosine**2) * np.eye(PICTURE)[1]
+    better, worse = head.find_all(views, sentence)
+    assert [s.score for s in better] == [s.stages["head_probability"] for s in better]
+    assert [s.score / s.stages["head_probability"] for s in worse] == pytest.approx(
+        [np.exp(-2.0)] * len(worse), rel=1e-3
+    )
 
 
 def test_a_film_without_sound_is_all_silence(hearing: tuple[QDDETR, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,13 @@ from storage.records import CLIP_S
 SEGMENTS_AT_ONCE = 16
 """Segments of one run: 40 min of film. More at once are no faster, and need more memory."""
 
+COSINE_SCALE = 100.0
+"""CLIP's published models turn cosines into odds by a softmax at this scale (`logit_scale`)."""
+
 _TEF_DIM = 2
+
+_SOUND_SHORTER_BY = 1
+"""Clips by which a whole sound track may end earlier, because its last window is not whole."""
 
 
 class QdDetrHead:
@@ -76,13 +83,21 @@ class QdDetrHead:
         """The moments of each segment, best first, as the network proposes them.
 
         There are as many as the network has queries, many of which repeat one another; those that
-        lie outside the segment are left out. The score is the network's probability.
+        lie outside the segment are left out. The network was trained on videos that hold what is
+        asked for; its probability is weighed by the odds of the segment (docs/adr/0015).
         """
+        if not segments:
+            return []
         words = normalised_as_demo(query.tokens[:MAX_TOKENS])
         found: list[list[Span]] = []
         for first in range(0, len(segments), SEGMENTS_AT_ONCE):
             found += self._run(segments[first : first + SEGMENTS_AT_ONCE], words)
-        return found
+        similarities = np.array([float((s.vectors @ query.pooled).max()) for s in segments])
+        odds = np.exp(COSINE_SCALE * (similarities - similarities.max()))
+        return [
+            [_weighed(span, share) for span in spans]
+            for spans, share in zip(found, odds.tolist(), strict=True)
+        ]
 
     def _run(
         self, segments: Sequence[SegmentView], words: NDArray[np.float32]
@@ -102,9 +117,12 @@ class QdDetrHead:
             return video_input(pictures, None)
         if segment.sound is None:
             return video_input(pictures, np.zeros((len(pictures), self._sound_dim), np.float32))
-        # Where the sound ends before the picture, the official data set ends both there.
+        # The official data set cuts both to the shorter, which is for the tail of a track. Where
+        # the sound ends long before the picture, what is seen must stay findable.
         (audible,) = np.nonzero(segment.sound.any(axis=1))
         clips = int(audible[-1]) + 1 if len(audible) else len(pictures)
+        if len(pictures) - clips > _SOUND_SHORTER_BY:
+            clips = len(pictures)
         return video_input(pictures[:clips], normalised_as_demo(segment.sound[:clips]))
 
     def _check_widths(self, file: Path, clip_dim: int, text_dim: int) -> None:
@@ -114,6 +132,10 @@ class QdDetrHead:
                 f"{file} is not the network that its manifest describes, for clips of {clip_dim} "
                 f"and words of {text_dim} numbers: import the moment head {self._head_id!r} again."
             )
+
+
+def _weighed(span: Span, odds: float) -> Span:
+    return replace(span, score=span.score * odds, stages={**span.stages, "segment_odds": odds})
 
 
 def _moments(

@@ -18,6 +18,9 @@ from storage.records import CLIP_S, EncoderStamp, SoundStamp
 SHIPPED = Path(__file__).parent / "bundles"
 DEFAULT_ENCODER = "lite"
 
+CONFIG = "config.json"
+"""Of a Hugging Face folder, in a bundle whose picture tower transformers loads."""
+
 FITS = ("squash", "centre-crop", "letterbox")
 """How a film's picture is brought to the network's square: see `indexer.frame`."""
 
@@ -86,7 +89,10 @@ class EncoderBundle:
         if self.fit != self.image.fit:
             facts["image"]["fit"] = self.fit
             encoder_id += f"+{self.fit}"
-        files = {self.image.file.name, self.text.file.name}
+        files = {self.image.file.name}
+        # A text graph is made of weights that are there as well; another version of torch writes
+        # other bytes for the same numbers, and that must not cost an archive its encoder.
+        files.add(self.text.file.name if self.image.network == "onnx" else CONFIG)
         if self.text.tokenizer is not None:
             files.add(self.text.tokenizer.name)
         return EncoderStamp(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class Manifest:
                     f"install the model {self.name!r} again."
                 )
 
-    def fingerprint(self, facts: Mapping[str, Any], files: tuple[str, ...]) -> str:
+    def fingerprint(self, facts: Mapping[str, Any], files: Iterable[str]) -> str:
         """Hex digest over facts and the checksums of some files: all that a vector depends on."""
         weights = {name: self.checksums[name] for name in files}
         text = json.dumps({**facts, "weights": weights}, sort_keys=True)

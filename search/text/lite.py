@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from search.text.base import EncodedQuery
-from storage.bundles import Bundle
+from storage.bundles import EncoderBundle
 from storage.errors import BundleError, QueryError
 from storage.records import EncoderStamp
 
@@ -13,7 +13,7 @@ from storage.records import EncoderStamp
 class LiteTextEncoder:
     """MiniLM sentence embeddings, projected into the space shared with pictures."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: EncoderBundle) -> None:
         """Load tokenizer and network.
 
         Raises:
@@ -31,7 +31,7 @@ class LiteTextEncoder:
             )
         except Exception as error:  # both libraries raise bare Exception subclasses
             raise BundleError(
-                f"The text network of the bundle {bundle.name!r} cannot be loaded "
+                f"The text network of the bundle {bundle.manifest.name!r} cannot be loaded "
                 f"({error}): install reelseek again."
             ) from error
         self._tower = bundle.text
@@ -45,7 +45,8 @@ class LiteTextEncoder:
         text = " ".join(sentence.split())
         if not text:
             raise QueryError('The query is empty: say what is to be seen, such as "a dog in snow".')
-        ids = self._tokenizer.encode(text).ids
+        # A terminal may hand over bytes that are no characters; the library cannot take them.
+        ids = self._tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8")).ids
         if len(ids) > self._tower.max_tokens:
             raise QueryError(
                 f"The query has {len(text.split())} words, more than can be read at once: "

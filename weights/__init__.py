@@ -1,0 +1,1 @@
+"""Brings weights in: recognises, converts, downloads and checks what users bring."""

@@ -21,7 +21,7 @@ from search.moments.watershed import Watershed, WatershedSettings
 from search.ranking import temporal_iou
 from search.text.base import EncodedQuery
 from search.text.lite import LiteTextEncoder
-from storage.bundles import load_bundle
+from storage.bundles import load_encoder
 from training import tapes
 from training.photos import Photo, read_pictures, read_table
 
@@ -76,7 +76,7 @@ def _vectors(
     if cache is not None and cache.exists():
         kept: NDArray[np.float32] = np.load(cache)
         return kept
-    encoder = LiteImageEncoder(load_bundle())
+    encoder = LiteImageEncoder(load_encoder())
     vectors = np.zeros((len(photos), tapes.LOOKS, encoder.stamp.dim), np.float32)
     for position, picture in read_pictures(images, photos):
         vectors[position] = encoder.encode(tapes.looks(picture, photos[position], seed))
@@ -90,7 +90,7 @@ def _tasks(
 ) -> Iterator[Task]:
     """Tapes of `events` photos each, in a random order; each event is asked for by a caption."""
     rng = np.random.default_rng(seed)
-    words = LiteTextEncoder(load_bundle())
+    words = LiteTextEncoder(load_encoder())
     order = rng.permutation(len(photos))
     for first in range(0, len(order) - events + 1, events):
         tape = tapes.compose(vectors, order[first : first + events], rng)

@@ -1,0 +1,1 @@
+"""Training of QD-DETR: from annotations and feature files to an official-style checkpoint."""

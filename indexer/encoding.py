@@ -15,19 +15,19 @@ from indexer.encoders.base import ImageEncoder
 class Picture(Protocol):
     """A frame that can still be turned into pixels."""
 
-    def picture_rgb(self, width: int, height: int) -> NDArray[np.uint8]:
-        """The whole frame, upright, as RGB of exactly that size: (height, width, 3)."""
+    def picture_rgb(self, width: int, height: int, fit: str) -> NDArray[np.uint8]:
+        """The frame, upright, as RGB of exactly that size: (height, width, 3)."""
 
 
 class EncodingThread:
     """Scales and encodes frames beside the decode loop.
 
-    At most `QUEUED` frames wait here, and pictures of one batch; vectors are kept as float16.
+    At most `QUEUED` frames wait here, and the small pictures of one batch, of the size that the
+    encoder asks for; vectors are kept as float16.
     An exception of the encoder is raised again by the next `put`, or by `finish`.
     """
 
     QUEUED = 4
-    BATCH = 8
 
     def __init__(self, encoder: ImageEncoder) -> None:
         self._encoder = encoder
@@ -85,8 +85,8 @@ class EncodingThread:
             if self._cancelled:
                 continue
             times_s.append(item[0])
-            pictures.append(item[1].picture_rgb(*self._encoder.picture_size))
-            if len(pictures) == self.BATCH:
+            pictures.append(item[1].picture_rgb(*self._encoder.picture_size, self._encoder.fit))
+            if len(pictures) >= self._encoder.batch_size:
                 self._encode(times_s, pictures)
         if pictures and not self._cancelled:
             self._encode(times_s, pictures)

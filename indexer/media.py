@@ -205,7 +205,7 @@ class Film:
         stamp = self._stamps.choose(picture.pts, picture.dts)
         stamp_s = None if stamp is None else float(stamp * unit_s)
         time_s = self._clock.time(stamp_s, float((picture.duration or 0) * unit_s))
-        return Frame(time_s, picture, self._thumbnail_size)
+        return Frame(time_s, picture, self._thumbnail_size, self.info.sample_aspect)
 
     def _first_picture(self, path: Path) -> VideoFrame:
         for picture in self._decoded:

@@ -33,9 +33,10 @@ class Sample(Generic[FrameT]):
 
 
 class ClipSampler(Generic[FrameT]):
-    """Chooses for each clip the frame on display at its centre (see indexer/timeline.py)."""
+    """Chooses for each clip the last frame before its centre (see indexer/timeline.py)."""
 
-    def __init__(self) -> None:
+    def __init__(self, clip_s: float = CLIP_S) -> None:
+        self._clip_s = clip_s
         self._shown: FrameT | None = None
         self._next_clip = 0
         self._start_s = 0.0
@@ -46,7 +47,7 @@ class ClipSampler(Generic[FrameT]):
         if self._shown is None:
             self._start_s = frame.time_s
         else:
-            while self._centre_s() < frame.time_s:
+            while self._centre_s() <= frame.time_s:
                 samples.append(self._sample(self._shown))
         self._shown = frame
         return samples
@@ -57,7 +58,7 @@ class ClipSampler(Generic[FrameT]):
         return [self._sample(self._shown) for _ in range(self._next_clip, clips)]
 
     def _centre_s(self) -> float:
-        return self._start_s + (self._next_clip + 0.5) * CLIP_S
+        return self._start_s + (self._next_clip + 0.5) * self._clip_s
 
     def _sample(self, frame: FrameT) -> Sample[FrameT]:
         sample = Sample(frame, self._next_clip)

@@ -2,8 +2,8 @@
 
 Clip k of a video whose first frame is shown at `start_s` covers
 [start_s + 2k, start_s + 2k + 2); a tail shorter than 2 s is a clip of its own. A clip's picture
-is the frame on display at its centre, which is also what FFmpeg's `fps=0.5` filter, used for the
-published QVHighlights features, picks.
+is the last frame that begins before its centre, which is also what FFmpeg's `fps=0.5` filter, used
+for the published QVHighlights features, picks.
 """
 
 from __future__ import annotations

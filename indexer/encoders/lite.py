@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.bundles import Bundle
+from storage.bundles import EncoderBundle
 from storage.records import EncoderStamp
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class LiteImageEncoder:
     only take turns with them.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: EncoderBundle) -> None:
         self._bundle = bundle
         self._session: onnxruntime.InferenceSession | None = None
 
@@ -33,9 +33,17 @@ class LiteImageEncoder:
     def picture_size(self) -> tuple[int, int]:
         return self._bundle.image.width, self._bundle.image.height
 
+    @property
+    def fit(self) -> str:
+        return self._bundle.fit
+
+    @property
+    def batch_size(self) -> int:
+        return 8
+
     def load(self) -> None:
         if self._session is None:
-            self._bundle.verify()
+            self._bundle.manifest.verify()
             self._session = _session(self._bundle)
 
     def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -46,7 +54,7 @@ class LiteImageEncoder:
         return np.asarray(vectors, dtype=np.float32)
 
 
-def _session(bundle: Bundle) -> onnxruntime.InferenceSession:
+def _session(bundle: EncoderBundle) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

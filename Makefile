@@ -1,10 +1,16 @@
-# The whole developer interface: demo, test, check, bench, quality, clean.
+# The whole developer interface: demo, test, check, bench, quality, networks, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --prefer-binary
 
-.PHONY: demo test check bench quality clean
+# The official networks are tested where torch is installed: by `make networks`, and by `make test`
+# where their recordings are at hand. NETWORKS= leaves it out. On Linux plain `torch` is a CUDA
+# build of gigabytes: see "Install" in README.md for one without, and name it by TORCH=….
+TORCH ?= torch==2.13.0
+NETWORKS ?= $(wildcard $(or $(REELSEEK_FIXTURES),../shared/fixtures))
+
+.PHONY: demo test check bench quality networks clean
 
 # Index real footage and ask for moments in it; on your own film with
 #   make demo VIDEO=tape.mp4 QUERY="a dog in snow"
@@ -24,7 +30,7 @@ demo: $(DEMO)/films
 	$(REELSEEK) search "a man in a car" --top 3
 endif
 
-test: $(VENV)/dev $(VENV)/footage
+test: $(VENV)/dev $(VENV)/footage $(if $(NETWORKS),$(VENV)/networks)
 	$(BIN)/pytest $(TESTS)
 
 check: $(VENV)/dev
@@ -38,6 +44,8 @@ bench: $(VENV)/dev $(VENV)/footage
 
 quality: $(VENV)/dev
 	$(BIN)/python -m benchmarks.quality
+
+networks: $(VENV)/networks
 
 clean:
 	rm -rf $(VENV) .demo build *.egg-info
@@ -67,4 +75,9 @@ $(DEMO)/films: $(VENV)/footage
 
 $(VENV)/dev: $(VENV)/installed
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/networks: $(VENV)/dev
+	$(PIP) $(TORCH)
+	$(PIP) --editable '.[networks,dev]'
 	@touch $@

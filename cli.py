@@ -61,11 +61,32 @@ index = LazyGroup(
     """,
 )
 
+models = LazyGroup(
+    "models",
+    verbs={
+        "list": "commands.models_list:list_models",
+        "info": "commands.models_info:info",
+        "import": "commands.models_import:import_model",
+        "get": "commands.models_get:get",
+        "verify": "commands.models_verify:verify",
+        "remove": "commands.models_remove:remove",
+    },
+    context_settings=_CONTEXT,
+    help="Bring official weights (CLIP, PANNs Cnn14, QD-DETR), and look after them.",
+    epilog="""\b
+    Examples:
+      reelseek models list
+      reelseek models import ViT-B-32.pt --as clip
+    """,
+)
+
 reelseek = LazyGroup(
     "reelseek",
     verbs={
         "index": "cli:index",
         "search": "commands.search:search",
+        "models": "cli:models",
+        "evaluate": "commands.evaluate:evaluate",
         "completion": "commands.completion:completion",
     },
     context_settings=_CONTEXT,
@@ -78,13 +99,13 @@ reelseek = LazyGroup(
       reelseek search "a dog in snow"
 
     Exit codes: 0 done, 1 unexpected error, 2 wrong use, 3 a file could not be indexed, 4 archive
-    missing or unusable, 5 another encoder's archive, 6 made by a newer version, 7 model files
-    missing or damaged, 8 no such video, 130 interrupted. With REELSEEK_DEBUG=1 errors show where
-    they arose.
+    missing or unusable, 5 another encoder's archive, or models that do not fit together, 6 made by
+    a newer version, 7 model files missing, damaged or refused, 8 no such video, 9 predictions that
+    cannot be scored, 130 interrupted. With REELSEEK_DEBUG=1 errors show where they arose.
     """,
 )
 
-for _command in (reelseek, index):
+for _command in (reelseek, index, models):
     click.version_option(package_name="reelseek", prog_name="reelseek")(_command)
 
 

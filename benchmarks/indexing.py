@@ -17,7 +17,7 @@ from indexer.encoders.lite import LiteImageEncoder
 from indexer.media import open_film
 from indexer.pipeline import Fixity, IndexSettings, index_film
 from indexer.scenes import DEFAULT, SceneCutter
-from storage.bundles import load_bundle
+from storage.bundles import load_encoder
 from storage.records import Location
 
 RUNS = 5
@@ -29,7 +29,7 @@ def against_decoding(folder: Path, height: int) -> dict[str, Any]:
     The variants take turns, so that a machine that slows down slows all of them.
     """
     path = material.film(folder, height, minutes=1)
-    encoder = LiteImageEncoder(load_bundle())
+    encoder = LiteImageEncoder(load_encoder())
     stages: dict[str, Callable[[], None]] = {
         "bare_decode": lambda: _bare_decode(path),
         "decode": lambda: _decode(path),

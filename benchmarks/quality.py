@@ -36,7 +36,7 @@ from search.moments.watershed import Watershed
 from search.searcher import Hit, Searcher
 from search.text.lite import LiteTextEncoder
 from storage.archive import Archive
-from storage.bundles import DEFAULT_BUNDLE, load_bundle
+from storage.bundles import DEFAULT_ENCODER, load_encoder
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 RECALL_AT = (1, 5, 10)
@@ -53,7 +53,7 @@ def main() -> None:
         clips = index(sorted((folder / "clips").iterdir()), Path(scratch, "clips"))
         tapes = {tape: index([folder / f"{tape}.mp4"], Path(scratch, tape)) for tape in TAPES}
         results = {
-            "encoder": load_bundle(DEFAULT_BUNDLE).stamp.encoder_id,
+            "encoder": load_encoder(DEFAULT_ENCODER).stamp.encoder_id,
             "head": Watershed.head_id,
             "videos": by_group(questions, partial(video_recall, clips, folder)),
             "moments": {
@@ -70,7 +70,7 @@ def main() -> None:
 
 def index(files: Sequence[Path], db: Path) -> Searcher:
     """A searcher over a new archive of the given files, all of which must be indexed."""
-    bundle = load_bundle(DEFAULT_BUNDLE)
+    bundle = load_encoder(DEFAULT_ENCODER)
     archive = Archive.create_or_open(db, bundle.stamp)
     intake = Intake(
         archive,

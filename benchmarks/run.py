@@ -28,15 +28,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for height in (360, 1080):
-            _write(out, f"indexing-{height}p", indexing.against_decoding(folder, height))
+            write_result(out, f"indexing-{height}p", indexing.against_decoding(folder, height))
             for minutes in (1, 10) if height == 360 else (1,):
                 figures = indexing.against_pyscenedetect(folder, height, minutes)
-                _write(out, f"pyscenedetect-{height}p-{minutes}min", figures)
-        _write(out, "memory", indexing.memory(folder))
-        _write(out, "search", searching.measure(folder))
+                write_result(out, f"pyscenedetect-{height}p-{minutes}min", figures)
+        write_result(out, "memory", indexing.memory(folder))
+        write_result(out, "search", searching.measure(folder))
 
 
-def _write(out: Path, name: str, figures: dict[str, Any]) -> None:
+def write_result(out: Path, name: str, figures: dict[str, Any]) -> None:
+    """Write the figures of one benchmark to results/NAME.json, and print them."""
     figures = {**figures, "cores": os.cpu_count(), "python": platform.python_version()}
     (out / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(name, json.dumps(figures), flush=True)

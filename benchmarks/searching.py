@@ -12,7 +12,7 @@ from search.moments.watershed import Watershed
 from search.searcher import Searcher
 from search.text.lite import LiteTextEncoder
 from storage.archive import open_snapshot
-from storage.bundles import load_bundle
+from storage.bundles import load_encoder
 
 QUERIES = ("a dog in snow", "a man at a desk", "cars on a street", "a crowd in a stadium")
 
@@ -52,7 +52,7 @@ def _search_times(db: Path, count: int) -> list[float]:
 
 
 def _warm_query_s(db: Path) -> float:
-    searcher = Searcher(open_snapshot(db), LiteTextEncoder(load_bundle()), Watershed())
+    searcher = Searcher(open_snapshot(db), LiteTextEncoder(load_encoder()), Watershed())
     times_s = []
     for number in range(40):
         began = time.perf_counter()

@@ -12,7 +12,7 @@ import click
 from commands.options import db_option
 from commands.text import clock, counted, printable, shown_path
 from indexer.timeline import DEFAULT_OVERLAP_S, overlap_clips
-from storage.bundles import DEFAULT_BUNDLE, load_bundle, shipped_names
+from storage.bundles import FITS, installed
 from storage.errors import MediaNotFound, SomeVideosFailed
 
 if TYPE_CHECKING:  # what decodes and detects is loaded by a run, not by --help
@@ -45,6 +45,7 @@ def _overlap(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
       reelseek index add video.mp4
       reelseek index add /mnt/films --recursive
       reelseek index add tape.mov --db /mnt/archive/dbs --scenes content:27
+      reelseek index add video.mp4 --db clip-dbs --encoder clip --sound cnn14
     """
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
@@ -72,10 +73,29 @@ def _overlap(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
 )
 @click.option(
     "--encoder",
-    default=DEFAULT_BUNDLE,
+    metavar="NAME",
+    help="What turns pictures into vectors: lite, a model that `models import` brought, a Hugging "
+    "Face folder, or a name on its hub.  [default: the archive's own; lite for a new one]",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(FITS),
+    help="How a picture is brought to the network's square: centre-crop, as official CLIP does, "
+    "loses what is at the sides; letterbox and squash keep the whole frame.  [default: the "
+    "encoder's own]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(("auto", "float32", "bfloat16", "float16")),
+    default="auto",
     show_default=True,
-    type=click.Choice(shipped_names()),
-    help="What turns pictures into vectors; one archive has one encoder.",
+    help="Of a brought encoder; auto takes half precision where this machine is quick at it.",
+)
+@click.option(
+    "--sound",
+    metavar="NAME",
+    help="What hears: a sound model that `models import` brought, or none.  [default: the "
+    "archive's own; none for a new one]",
 )
 @db_option
 def add(
@@ -84,7 +104,10 @@ def add(
     scenes: SceneSettings,
     segment_overlap: float,
     again: bool,
-    encoder: str,
+    encoder: str | None,
+    fit: str | None,
+    precision: str,
+    sound: str | None,
     db: Path,
 ) -> None:
     """Index videos, so that their moments can be searched for.
@@ -94,26 +117,34 @@ def add(
     and the rest goes on (exit code 3 at the end). Searching works meanwhile.
     """
     from commands.progress import progress_for
-    from indexer.encoders.lite import LiteImageEncoder
+    from indexer.encoders.choice import (
+        choose_pictures,
+        choose_sound,
+        picture_encoder,
+        sound_encoder,
+    )
     from indexer.finding import find_files
     from indexer.intake import Intake
     from indexer.pipeline import IndexSettings
-    from storage.archive import Archive
+    from storage.archive import Archive, stamps_of
 
     found = find_files(paths, recursive, db)
     if not found.files and not found.unreadable:
         raise MediaNotFound("There is no video in what was named: films are known by their suffix.")
-    bundle = load_bundle(encoder)
-    archive = Archive.create_or_open(db, bundle.stamp)
+    made_with, heard_with = stamps_of(db) or (None, None)
+    pictures = choose_pictures(_brought(encoder), fit, made_with)
+    hearing = choose_sound(sound, heard_with)
+    archive = Archive.create_or_open(db, pictures.stamp, hearing.stamp if hearing else None)
     if archive.created:
         click.echo(f"Made a new archive in {db.absolute()}", err=True)
     began = time.monotonic()
     intake = Intake(
         archive,
-        LiteImageEncoder(bundle),
+        picture_encoder(pictures, precision),
         IndexSettings(scenes, segment_overlap),
         progress_for(len(found.files)),
         again,
+        sound_encoder(hearing) if hearing else None,
     )
     for error in found.unreadable:
         click.echo(f"Error: {printable(str(error))}", err=True)
@@ -124,6 +155,17 @@ def add(
         _report(handled)
         outcomes.append(handled)
     _summarise(outcomes, len(found.unreadable), time.monotonic() - began)
+
+
+def _brought(encoder: str | None) -> str | None:
+    """The name of an encoder; a Hugging Face folder, or a name on its hub, is imported first."""
+    if encoder is None or encoder in {folder.name for folder in installed()}:
+        return encoder
+    if "/" not in encoder and not Path(encoder).is_dir():
+        return encoder
+    from weights.hub import bring_encoder
+
+    return bring_encoder(encoder)
 
 
 def _report(handled: Handled) -> None:

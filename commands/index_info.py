@@ -42,6 +42,7 @@ def info(video: str, as_json: bool, db: Path) -> None:
         facts["duration_s"] = record.duration_s
         facts["clips"] = clips
         facts["encoder"] = snapshot.stamp.encoder_id
+        facts["sound_encoder"] = snapshot.sound_stamp and snapshot.sound_stamp.encoder_id
         facts["scenes"] = [
             {
                 "number": int(scene["number"]),
@@ -66,6 +67,7 @@ def info(video: str, as_json: bool, db: Path) -> None:
         ("scenes", f"{len(scenes):,}"),
         ("clips", f"{clips:,}"),
         ("encoder", snapshot.stamp.encoder_id),
+        ("sound encoder", snapshot.sound_stamp.encoder_id if snapshot.sound_stamp else "none"),
         ("indexed at", record.indexed_at),
         *(("note", note) for note in record.notes),
     ]

@@ -10,14 +10,12 @@ import click
 
 from commands.options import db_option, json_option
 from commands.text import clock, shown_path, table
-from search.moments.base import MomentHead
+from search.moments.choice import AUTO, choose_head
 from search.searcher import Hit, Searcher, VideoHit
-from search.text.base import TextEncoder
+from search.text.choice import text_encoder
 from storage.archive import open_snapshot
-from storage.bundles import load_bundle
+from storage.bundles import load_stamped_encoder
 from storage.view import Snapshot
-
-HEADS = ("watershed",)
 
 
 @click.command(
@@ -43,10 +41,11 @@ HEADS = ("watershed",)
 )
 @click.option(
     "--head",
-    default=HEADS[0],
+    default=AUTO,
     show_default=True,
-    type=click.Choice(HEADS),
-    help="What finds the exact moments in the shortlisted segments.",
+    metavar="NAME",
+    help="What finds the exact moments in the shortlisted segments: watershed, or a QD-DETR that "
+    "`models import` brought; auto takes one that fits the archive, else watershed.",
 )
 @json_option
 @db_option
@@ -58,7 +57,9 @@ def search(
     Works while `index add` runs and on an archive that cannot be written to.
     """
     snapshot = open_snapshot(db)
-    searcher = Searcher(snapshot, _text_encoder(snapshot), _moment_head(head))
+    encoder = load_stamped_encoder(snapshot.stamp)
+    moment_head = choose_head(head, encoder, snapshot.sound_stamp)
+    searcher = Searcher(snapshot, text_encoder(encoder), moment_head)
     hits: list[Hit] | list[VideoHit]
     if by == "video":
         hits = searcher.videos(query, top, video)
@@ -67,28 +68,26 @@ def search(
         hits = searcher.moments(query, top, video)
         listing = _moment_listing(hits)
     if as_json:
-        click.echo(json.dumps(_as_object(query, db, snapshot, head, hits)))
+        head_id = None if by == "video" else moment_head.head_id
+        click.echo(json.dumps(_as_object(query, db, snapshot, head_id, hits)))
     elif hits:
         click.echo(listing)
+        if by == "moment":
+            click.echo(_models(snapshot, moment_head.head_id), err=True)
     else:
         click.echo("The archive is empty: `reelseek index add FILE` puts a video in.", err=True)
 
 
-def _text_encoder(snapshot: Snapshot) -> TextEncoder:
-    """The text side of the encoder that made the archive."""
-    from search.text.lite import LiteTextEncoder
-
-    name = snapshot.stamp.encoder_id.rpartition("-")[0]
-    return LiteTextEncoder(load_bundle(name))
-
-
-def _moment_head(_name: str) -> MomentHead:
-    from search.moments.watershed import Watershed
-
-    return Watershed()
+def _models(snapshot: Snapshot, head_id: str) -> str:
+    """E.g. "Pictures: clip-40d36571, sound: cnn14-0dc499e4, moments: qd-detr-1f2e3d4c."."""
+    parts = [f"Pictures: {snapshot.stamp.encoder_id}"]
+    if snapshot.sound_stamp is not None:
+        parts.append(f"sound: {snapshot.sound_stamp.encoder_id}")
+    return ", ".join([*parts, f"moments: {head_id}."])
 
 
 def _moment_listing(hits: list[Hit]) -> str:
+    by_sound = any("sound" in hit.found_by for hit in hits)
     rows = [
         (
             str(hit.rank),
@@ -96,10 +95,12 @@ def _moment_listing(hits: list[Hit]) -> str:
             shown_path(hit.video.path),
             f"{clock(hit.start_s)}–{clock(hit.end_s)}",
             str(hit.scene),
+            *([" + ".join(hit.found_by)] if by_sound else []),
         )
         for hit in hits
     ]
-    return table(("rank", "score", "file", "start–end", "scene"), rows, right=[0, 1, 4])
+    header = ("rank", "score", "file", "start–end", "scene", *(["found by"] if by_sound else []))
+    return table(header, rows, right=[0, 1, 4])
 
 
 def _video_listing(hits: list[VideoHit]) -> str:
@@ -119,12 +120,13 @@ def _video_listing(hits: list[VideoHit]) -> str:
 
 
 def _as_object(
-    query: str, db: Path, snapshot: Snapshot, head: str, hits: list[Hit] | list[VideoHit]
+    query: str, db: Path, snapshot: Snapshot, head: str | None, hits: list[Hit] | list[VideoHit]
 ) -> dict[str, Any]:
     return {
         "query": query,
         "database": str(db.absolute()),
         "encoder": snapshot.stamp.encoder_id,
+        "sound": snapshot.sound_stamp and snapshot.sound_stamp.encoder_id,
         "head": head,
         "generation": snapshot.generation,
         "hits": [_hit_object(hit) for hit in hits],
@@ -145,5 +147,6 @@ def _hit_object(hit: Hit | VideoHit) -> dict[str, Any]:
         "start_s": round(hit.start_s, 3),
         "end_s": round(hit.end_s, 3),
         "scene": scene,
+        **({"found_by": list(hit.found_by)} if isinstance(hit, Hit) else {}),
         "stages": {name: round(value, 4) for name, value in stages.items()},
     }

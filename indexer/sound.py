@@ -148,6 +148,6 @@ def _as_16_bits(samples: NDArray[Any]) -> NDArray[np.int16]:
 
 
 def _soxr_stream(source_rate: int) -> Any:
-    import soxr  # type: ignore[import-untyped]
+    import soxr
 
     return soxr.ResampleStream(source_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.encoders.base import ImageEncoder
+from indexer.worker import Worker
+
+QUEUED_FRAMES = 4
+"""Decoded frames that may wait here, beside the small pictures of one batch."""
 
 
 class Picture(Protocol):
@@ -20,78 +23,42 @@ class Picture(Protocol):
 
 
 class EncodingThread:
-    """Scales and encodes frames beside the decode loop.
+    """Scales and encodes frames beside the decode loop; vectors are kept as float16.
 
-    At most `QUEUED` frames wait here, and the small pictures of one batch, of the size that the
-    encoder asks for; vectors are kept as float16.
     An exception of the encoder is raised again by the next `put`, or by `finish`.
     """
 
-    QUEUED = 4
-
     def __init__(self, encoder: ImageEncoder) -> None:
         self._encoder = encoder
-        self._queue: queue.Queue[tuple[float, Picture] | None] = queue.Queue(self.QUEUED)
         self._vectors: dict[float, NDArray[np.float16]] = {}
-        self._failure: BaseException | None = None
-        self._cancelled = False
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
-        self._thread.start()
+        self._worker: Worker[tuple[float, Picture]] = Worker("encoder", QUEUED_FRAMES, self._encode)
 
     def put(self, time_s: float, frame: Picture) -> None:
-        """Queue a frame; waits while `QUEUED` frames are ahead of it."""
-        self._put((time_s, frame))
-        self._raise_failure()
+        """Queue a frame; waits while too many are ahead of it."""
+        self._worker.put((time_s, frame))
 
     def finish(self) -> dict[float, NDArray[np.float16]]:
         """Wait for the rest; the vector (dim,) of each frame, by its time."""
-        self._put(None)
-        self._ended.wait()
-        self._raise_failure()
+        self._worker.finish()
         return self._vectors
 
     def cancel(self) -> None:
         """Drop what waits and end the thread."""
-        self._cancelled = True
-        self._put(None)
-        self._ended.wait()
+        self._worker.cancel()
 
-    def _put(self, item: tuple[float, Picture] | None) -> None:
-        while not self._ended.is_set():  # a thread that failed takes nothing any more
-            try:
-                self._queue.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            self._encoder.load()
-            self._encode_all()
-        except BaseException as error:
-            self._failure = error
-        finally:
-            self._ended.set()  # not join(): one that Ctrl-C interrupts takes the thread for ended
-
-    def _encode_all(self) -> None:
+    def _encode(self, frames: Iterator[tuple[float, Picture]]) -> None:
+        self._encoder.load()
         times_s: list[float] = []
         pictures: list[NDArray[np.uint8]] = []
-        while (item := self._queue.get()) is not None:
-            if self._cancelled:
-                continue
-            times_s.append(item[0])
-            pictures.append(item[1].picture_rgb(*self._encoder.picture_size, self._encoder.fit))
+        for time_s, frame in frames:
+            times_s.append(time_s)
+            pictures.append(frame.picture_rgb(*self._encoder.picture_size, self._encoder.fit))
             if len(pictures) >= self._encoder.batch_size:
-                self._encode(times_s, pictures)
-        if pictures and not self._cancelled:
-            self._encode(times_s, pictures)
+                self._encode_batch(times_s, pictures)
+        if pictures:
+            self._encode_batch(times_s, pictures)
 
-    def _encode(self, times_s: list[float], pictures: list[NDArray[np.uint8]]) -> None:
+    def _encode_batch(self, times_s: list[float], pictures: list[NDArray[np.uint8]]) -> None:
         vectors = self._encoder.encode(np.stack(pictures)).astype(np.float16)
         self._vectors.update(zip(times_s, vectors, strict=True))
         times_s.clear()

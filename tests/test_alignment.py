@@ -34,8 +34,7 @@ def test_how_a_track_is_cut_into_blocks_makes_no_difference(
 ) -> None:
     borders = [0, *sorted(set(cuts)), len(COUNT)]
     blocks: list[tuple[float | None, NDArray[np.float32]]] = [
-        (begins_s + first / RATE, COUNT[first:end])
-        for first, end in pairwise(borders)
+        (begins_s + first / RATE, COUNT[first:end]) for first, end in pairwise(borders)
     ]
     whole = aligned([(begins_s, COUNT)], may_jump=may_jump)
     np.testing.assert_array_equal(aligned(blocks, may_jump=may_jump), whole)

@@ -46,7 +46,9 @@ def words() -> LiteTextEncoder:
 def test_every_file_has_its_checksum_and_is_small_enough_to_ship() -> None:
     bundle = load_encoder()
     bundle.manifest.verify()
-    assert set(bundle.manifest.checksums) == {f.name for f in bundle.manifest.path.iterdir()} - {"manifest.json"}
+    assert set(bundle.manifest.checksums) == {f.name for f in bundle.manifest.path.iterdir()} - {
+        "manifest.json"
+    }
     assert sum(file.stat().st_size for file in bundle.manifest.path.iterdir()) < 35e6
 
 

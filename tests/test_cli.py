@@ -45,7 +45,7 @@ def test_index_and_search_exactly_as_written(run: Run, footage: Path, tmp_path: 
     assert header.split() == ["rank", "score", "file", "start–end", "scene"]
     first = LISTED.match(lines[0])
     assert first and first[1] == "1" and first[3] == "video.mp4"
-    assert found.stderr == ""
+    assert found.stderr == "Pictures: lite-1.0, moments: watershed.\n"
 
 
 def test_a_second_run_skips_what_is_unchanged(run: Run, footage: Path) -> None:

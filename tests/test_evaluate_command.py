@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands.evaluate import evaluate as command
-from storage.errors import EvaluationError
 from search.evaluation.qvhighlights import evaluate
+from storage.errors import EvaluationError
 
 TRUTH: dict[str, Any] = {
     "qid": 7,

@@ -20,9 +20,9 @@ from search.evaluation.average_precision import (
     average_precision_of_ranking,
     average_precision_of_scores,
 )
-from storage.errors import EvaluationError
 from search.evaluation.qvhighlights import evaluate, evaluate_files
 from search.evaluation.temporal import matched, temporal_iou
+from storage.errors import EvaluationError
 
 FOLDER = FIXTURES / "qvh_eval"
 Items = list[dict[str, Any]]

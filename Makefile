@@ -1,4 +1,4 @@
-# The whole developer interface: demo, test, check, bench, quality, networks, clean.
+# The whole developer interface: demo, test, check, bench, bench-networks, quality, networks, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --prefer-binary
 TORCH ?= torch==2.13.0
 NETWORKS ?= $(wildcard $(or $(REELSEEK_FIXTURES),../shared/fixtures))
 
-.PHONY: demo test check bench quality networks clean
+.PHONY: demo test check bench bench-networks quality networks clean
 
 # Index real footage and ask for moments in it; on your own film with
 #   make demo VIDEO=tape.mp4 QUERY="a dog in snow"
@@ -41,6 +41,9 @@ check: $(VENV)/dev
 
 bench: $(VENV)/dev $(VENV)/footage
 	$(BIN)/python -m benchmarks.run
+
+bench-networks: $(VENV)/networks $(VENV)/footage
+	$(BIN)/python -m benchmarks.networks
 
 quality: $(VENV)/dev
 	$(BIN)/python -m benchmarks.quality

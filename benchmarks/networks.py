@@ -22,6 +22,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
+from benchmarks import material, processes
 from benchmarks.run import RESULTS, write_result
 from indexer.encoders.clip import BATCH_SIZE, ClipImageEncoder
 from indexer.encoders.panns import PannsEncoder
@@ -52,7 +53,13 @@ def main() -> None:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["REELSEEK_MODELS"] = f"{scratch}/models"
-        figures = {**pictures(Path(scratch)), **sound(Path(scratch)), **reranking(Path(scratch))}
+        folder = Path(scratch)
+        figures = {
+            **pictures(folder),
+            **sound(folder),
+            **reranking(folder),
+            **searching(folder),
+        }
     write_result(out, "networks", {**figures, "torch": torch.__version__})
 
 
@@ -117,6 +124,22 @@ def reranking(folder: Path) -> dict[str, Any]:
     return {"rerank_ms": {count: round(1000 * s, 1) for count, s in in_turns(ways).items()}}
 
 
+def searching(folder: Path) -> dict[str, Any]:
+    """Seconds of a whole `reelseek search` with the networks brought above, from a cold start."""
+    film, db = material.film(folder, 360, minutes=1), folder / "dbs"
+    processes.run(
+        ["reelseek", "index", "add", film, "--db", db, "--encoder", "clip", "--sound", "cnn14"]
+    )
+    command = ["reelseek", "search", "a dog in snow", "--db", db]
+    seconds = in_turns(
+        {
+            "qd_detr": lambda: processes.run([*command, "--head", "qd-detr"]),
+            "watershed": lambda: processes.run([*command, "--head", "watershed"]),
+        }
+    )
+    return {"cold_search_s": {name: round(s, 2) for name, s in seconds.items()}}
+
+
 def segment(random: np.random.Generator) -> SegmentView:
     starts_s = CLIP_S * np.arange(SEGMENT_CLIPS)
     return SegmentView(
@@ -134,7 +157,7 @@ def unit(random: np.random.Generator, rows: int, dim: int) -> NDArray[np.float32
 
 
 def in_turns(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each way, all of them once in every round, after one that is not counted."""
+    """Median seconds of each way: all of them in every round, the first of which is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(ROUNDS + 1):
         for name, way in ways.items():

@@ -18,7 +18,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs an installed console command in an empty working directory."""
+    """Runs an installed console command in an empty working directory, with no brought models."""
     work = tmp_path / "work"
     work.mkdir()
 
@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Run:
         return subprocess.run(
             [str(BIN / command[0]), *map(str, command[1:])],
             cwd=work,
-            env=environment | changes,
+            env=environment | {"REELSEEK_MODELS": str(tmp_path / "models")} | changes,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

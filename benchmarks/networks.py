@@ -65,7 +65,8 @@ def main() -> None:
 
 def pictures(folder: Path) -> dict[str, Any]:
     """Pictures per second of ViT-B/32 by precision, in batches as `index add` makes them."""
-    model: Any = transformers.CLIPModel(transformers.CLIPConfig()).eval()
+    model: Any = transformers.CLIPModel(transformers.CLIPConfig())
+    model.eval()
     model.save_pretrained(folder / "vit-b-32")
     import_weights(folder / "vit-b-32", "clip")
     batch = np.random.default_rng(0).integers(0, 256, (BATCH_SIZE, 224, 224, 3), np.uint8)
@@ -130,7 +131,7 @@ def searching(folder: Path) -> dict[str, Any]:
     processes.run(
         ["reelseek", "index", "add", film, "--db", db, "--encoder", "clip", "--sound", "cnn14"]
     )
-    command = ["reelseek", "search", "a dog in snow", "--db", db]
+    command: list[str | Path] = ["reelseek", "search", "a dog in snow", "--db", db]
     seconds = in_turns(
         {
             "qd_detr": lambda: processes.run([*command, "--head", "qd-detr"]),
@@ -153,7 +154,7 @@ def segment(random: np.random.Generator) -> SegmentView:
 
 def unit(random: np.random.Generator, rows: int, dim: int) -> NDArray[np.float32]:
     vectors = random.standard_normal((rows, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def in_turns(ways: dict[str, Callable[[], object]]) -> dict[str, float]:

@@ -139,12 +139,12 @@ def test_missing_and_surplus_tensors_are_named_together() -> None:
     tensors = openai_clip()
     del tensors["ln_final.bias"], tensors["transformer.resblocks.0.attn.in_proj_bias"]
     tensors["optimizer.step"] = np.zeros(1)
-    with pytest.raises(ValueError, match=r"missing are ln_final.bias, .*surplus are optimizer"):
+    with pytest.raises(ValueError, match=r"missing .*ln_final.bias.*surplus optimizer"):
         to_transformers(tensors)
     _, renamed = to_transformers(openai_clip())
     del renamed["text_model.encoder.layers.0.self_attn.k_proj.weight"]
     renamed["classifier.weight"] = np.zeros((1, 1), np.float32)
-    with pytest.raises(ValueError, match=r"missing are .*k_proj.*surplus are classifier"):
+    with pytest.raises(ValueError, match=r"missing .*k_proj.*surplus classifier"):
         to_openai(renamed)
 
 
@@ -152,7 +152,7 @@ def test_a_missing_block_shows_even_under_a_huge_number() -> None:
     tensors = openai_clip(text=(64, 2))
     for name in [name for name in tensors if name.startswith("transformer.resblocks.1.")]:
         tensors[name.replace(".1.", ".4000000000.", 1)] = tensors.pop(name)
-    with pytest.raises(ValueError, match=r"missing are transformer\.resblocks\.1\..*surplus"):
+    with pytest.raises(ValueError, match=r"missing .*transformer\.resblocks\.1\..*surplus"):
         to_transformers(tensors)
 
 

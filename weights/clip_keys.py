@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weights.clip_sizes import MLP, ClipSizes, Tensors, architecture, count_blocks, listed, sizes_of
+from storage.tensor_names import Shape, differences
+from weights.clip_sizes import MLP, ClipSizes, Tensors, architecture, count_blocks, sizes_of
 
 __all__ = ["ClipSizes", "architecture", "sizes_of", "to_openai", "to_transformers"]
 
@@ -88,7 +89,8 @@ def to_openai(tensors: Tensors) -> dict[str, NDArray[np.float32]]:
     given = {name: t for name, t in tensors.items() if not _POSITION_IDS.match(name)}
     names = [*_WHOLE, *_block_names(count_blocks(given, _TOWERS.values()))]
     wanted = {new for name in names for new in (_stacked_names(name) or (_new_name(name),))}
-    _refuse_names(set(given), wanted, "transformers' CLIPModel")
+    if faults := differences(dict.fromkeys(given, ()), dict.fromkeys(sorted(wanted), ())):
+        raise ValueError(f"These are not the tensors of transformers' CLIPModel: {faults}.")
     renamed: dict[str, NDArray[np.float32]] = {}
     for name in names:
         stacked = _stacked_names(name)
@@ -172,22 +174,7 @@ def _parse(name: str) -> tuple[str, str, str, str]:
     return tower, number, layer, kind
 
 
-def _refuse_difference(tensors: Tensors, wanted: Mapping[str, tuple[int, ...]], model: str) -> None:
-    _refuse_names(set(tensors), set(wanted), model)
-    wrong = [
-        f"{name} {tuple(np.shape(tensors[name]))} instead of {shape}"
-        for name, shape in wanted.items()
-        if tuple(np.shape(tensors[name])) != shape
-    ]
-    if wrong:
-        raise ValueError(f"These tensors do not fit the others of {model}: {listed(wrong)}.")
-
-
-def _refuse_names(given: set[str], wanted: set[str], model: str) -> None:
-    faults = []
-    if missing := sorted(wanted - given):
-        faults.append(f"missing are {listed(missing)}")
-    if surplus := sorted(given - wanted):
-        faults.append(f"surplus are {listed(surplus)}")
-    if faults:
-        raise ValueError(f"These are not the tensors of {model}: {'; '.join(faults)}.")
+def _refuse_difference(tensors: Tensors, wanted: Mapping[str, Shape], model: str) -> None:
+    shapes = {name: np.shape(values) for name, values in tensors.items()}
+    if faults := differences(shapes, wanted):
+        raise ValueError(f"These are not the tensors of {model}: {faults}.")

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.tensor_names import listed
+
 Tensors = Mapping[str, NDArray[Any]]
 
 HEAD_WIDTH = 64
@@ -102,7 +104,7 @@ def sizes_of(tensors: Tensors) -> ClipSizes:
     if "visual.layer1.0.conv1.weight" in tensors:
         raise ValueError(
             f"This is {_resnet(tensors)}, whose picture tower is a ResNet, for which transformers "
-            f"has no network: take one with a vision transformer, such as {listed(_PUBLISHED)}."
+            f"has no network: take one with a vision transformer, such as {', '.join(_PUBLISHED)}."
         )
     dimensions = {
         "visual.conv1.weight": 4,
@@ -184,10 +186,3 @@ def count_blocks(tensors: Tensors, prefixes: Iterable[str]) -> tuple[int, int]:
         for prefix in prefixes
     )
     return vision, text
-
-
-def listed(names: Iterable[str], most: int = 5) -> str:
-    """The first few of some names, for a sentence."""
-    every = list(names)
-    more = len(every) - most
-    return ", ".join(every[:most]) + (f" and {more} more" if more > 0 else "")

@@ -5,11 +5,8 @@ Needs torch and transformers, which knows under which names older versions saved
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,10 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
+from search.text.quiet import quiet_transformers
 from storage.errors import BundleError
+from storage.tensor_names import listed
 from weights.families import EncoderFamily
-
-_NAMED_AT_MOST = 3
 
 _TOO_MANY_TIMES = 2
 """A configuration for more than so many times the numbers that are there is not tried out: it
@@ -51,7 +48,7 @@ def check_tensors(
             "install -U transformers."
         )
     try:
-        with _quiet():
+        with quiet_transformers():
             wanted = _numbers(model_class, config)
             there = sum(math.prod(values.shape) for values in tensors.values())
             if wanted > _TOO_MANY_TIMES * there:
@@ -69,7 +66,7 @@ def check_tensors(
             "the whole folder again."
         ) from error
     faults = [
-        f"{kind} {_some(loading.get(name, ()))}"
+        f"{kind} {listed(sorted(map(_named, loading[name])))}"
         for kind, name in (
             ("missing", "missing_keys"),
             ("surplus", "unexpected_keys"),
@@ -91,33 +88,9 @@ def _numbers(model_class: Any, config: Mapping[str, Any]) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _some(keys: Iterable[Any]) -> str:
-    """The first few names; transformers gives those of another shape with both shapes."""
-    names = sorted(key if isinstance(key, str) else _misshapen(key) for key in keys)
-    listed = ", ".join(ascii(name)[1:-1][:100] for name in names[:_NAMED_AT_MOST])
-    more = len(names) - _NAMED_AT_MOST
-    return f"{listed} and {more} more" if more > 0 else listed
-
-
-def _misshapen(key: Any) -> str:
+def _named(key: Any) -> str:
+    """The name of a tensor; transformers gives those of another shape with both shapes."""
+    if isinstance(key, str):
+        return key
     name, found, wanted = key
     return f"{name} {tuple(found)} instead of {tuple(wanted)}"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' bars and reports off the terminal: what matters is said in a sentence."""
-    from transformers.utils import logging as transformers_logging
-
-    reports: Any = transformers_logging  # its functions have no types
-    bars, disabled = reports.is_progress_bar_enabled(), logging.root.manager.disable
-    reports.disable_progress_bar()
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-        if bars:
-            reports.enable_progress_bar()

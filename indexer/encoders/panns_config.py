@@ -6,16 +6,14 @@ Names and shapes are those of the official checkpoints (qiuqiangkong/audioset_ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.logmel import FFT_SIZE, MEL_BINS, mel_filters
-
-Shape: TypeAlias = tuple[int, ...]
+from storage.tensor_names import Shape, differences
 
 FRONT_END_SHAPES: dict[str, Shape] = {
     "spectrogram_extractor.stft.conv_real.weight": (FFT_SIZE // 2 + 1, 1, FFT_SIZE),
@@ -28,9 +26,6 @@ MEL_KEY = "logmel_extractor.melW"
 
 _MEL_TOLERANCE = 1e-6
 """Versions of librosa differ by 1e-9, other settings by 1e-3 and more."""
-
-_NAMED_AT_MOST = 3
-"""So many names of one kind in an error message; the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,11 @@ class Cnn14Config:
             embedding=size("fc1.weight", cls.embedding),
             classes=size("fc_audioset.weight", cls.classes),
         )
-        _require_equal(shapes, config.shapes())
+        wanted = config.shapes()
+        # The front end is computed anew, and a counter serves training only.
+        may_lack = {*FRONT_END_SHAPES, *(n for n in wanted if n.endswith(".num_batches_tracked"))}
+        if faults := differences(shapes, {**wanted, **FRONT_END_SHAPES}, may_lack):
+            raise ValueError(f"the tensors are not those of a Cnn14 network: {faults}")
         return config
 
     def _named_shapes(self) -> Iterator[tuple[str, Shape]]:
@@ -113,32 +112,3 @@ def _batch_norm(prefix: str, width: int) -> Iterator[tuple[str, Shape]]:
     for statistic in ("weight", "bias", "running_mean", "running_var"):
         yield f"{prefix}.{statistic}", (width,)
     yield f"{prefix}.num_batches_tracked", ()
-
-
-def _require_equal(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> None:
-    known = {**wanted, **FRONT_END_SHAPES}
-    missing = [
-        name
-        for name in wanted
-        # A counter for training: the arithmetic does without.
-        if name not in found and not name.endswith(".num_batches_tracked")
-    ]
-    surplus = [name for name in found if name not in known]
-    misshapen = [
-        f"{name} {tuple(found[name])} instead of {shape}"
-        for name, shape in known.items()
-        if name in found and tuple(found[name]) != shape
-    ]
-    faults = [
-        f"{kind} {_some(names)}"
-        for kind, names in (("missing", missing), ("surplus", surplus), ("misshapen", misshapen))
-        if names
-    ]
-    if faults:
-        raise ValueError(f"the tensors are not those of a Cnn14 network: {'; '.join(faults)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    listed = ", ".join(names[:_NAMED_AT_MOST])
-    more = len(names) - _NAMED_AT_MOST
-    return f"{listed} and {more} more" if more > 0 else listed

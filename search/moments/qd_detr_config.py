@@ -7,16 +7,14 @@ Names and shapes are those of the official checkpoints (wjun0830/QD-DETR, `qd_de
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
-Shape: TypeAlias = tuple[int, ...]
-NamedShapes: TypeAlias = Iterator[tuple[str, Shape]]
+from storage.tensor_names import Shape, differences
 
-_NAMED_AT_MOST = 3
-"""So many names of one kind in an error message; the rest is counted."""
+NamedShapes: TypeAlias = Iterator[tuple[str, Shape]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,8 @@ class QDDETRConfig:
                 "txt_position_embed.position_embeddings.weight", 0, cls.max_text_tokens
             ),
         )
-        _require_equal(shapes, config.shapes())
+        if faults := differences(shapes, config.shapes()):
+            raise ValueError(f"the tensors are not those of a QD-DETR network: {faults}")
         return config
 
     def _named_shapes(self) -> NamedShapes:
@@ -178,27 +177,3 @@ def _norm(prefix: str, width: int) -> NamedShapes:
 def _perceptron(prefix: str, *widths: int) -> NamedShapes:
     for layer, (inputs, outputs) in enumerate(pairwise(widths)):
         yield from _linear(f"{prefix}.layers.{layer}", inputs, outputs)
-
-
-def _require_equal(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> None:
-    missing = [name for name in wanted if name not in found]
-    surplus = [name for name in found if name not in wanted]
-    misshapen = [
-        f"{name} {tuple(found[name])} instead of {shape}"
-        for name, shape in wanted.items()
-        if name in found and tuple(found[name]) != shape
-    ]
-    faults = [
-        f"{kind} {_some(names)}"
-        for kind, names in (("missing", missing), ("surplus", surplus), ("misshapen", misshapen))
-        if names
-    ]
-    if faults:
-        raise ValueError(f"the tensors are not those of a QD-DETR network: {'; '.join(faults)}")
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    listed = ", ".join(names[:_NAMED_AT_MOST])
-    more = len(names) - _NAMED_AT_MOST
-    return f"{listed} and {more} more" if more > 0 else listed

@@ -11,10 +11,6 @@ large and loading it slower, since it has to be widened again on a CPU.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from search.text.clip_tokens import WORD_TOKENS
+from search.text.quiet import quiet_transformers
 from search.text.tokenizer_files import write_tokenizer
 from storage.errors import BundleError
 
@@ -137,7 +134,7 @@ def load_model(folder: Path) -> Any:
             f"Bringing a CLIP model needs a package that is not installed ({error}): run `pip "
             "install 'reelseek[clip]'`."
         ) from error
-    with _quiet():
+    with quiet_transformers():
         try:
             config = AutoConfig.from_pretrained(folder, **_HERE_ONLY)
         except (OSError, ValueError) as error:
@@ -187,7 +184,7 @@ def export_graph(model: Any, file: Path) -> tuple[int, int]:
     columns = min(7, _positions(model.config))
     ids = torch.ones((2, columns), dtype=torch.int64)
     both = {axis: torch.export.Dim.DYNAMIC for axis in (0, 1)}
-    with _quiet(), torch.inference_mode():
+    with quiet_transformers(), torch.inference_mode():
         program: Any = torch.onnx.export(
             tower,
             (ids, torch.ones_like(ids)),
@@ -284,26 +281,3 @@ def _refuse_gaps(folder: Path, loading: dict[str, Any]) -> None:
 def _first_line(error: Exception) -> str:
     """transformers explains itself in paragraphs."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the progress bars and notes of torch and transformers from the user's terminal."""
-    import transformers
-
-    notes: Any = transformers.utils.logging
-    bars = notes.is_progress_bar_enabled()
-    verbosity = notes.get_verbosity()
-    disabled = logging.root.manager.disable
-    notes.disable_progress_bar()
-    notes.set_verbosity_error()
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-        notes.set_verbosity(verbosity)
-        if bars:
-            notes.enable_progress_bar()

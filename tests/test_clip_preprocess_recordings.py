@@ -68,7 +68,7 @@ def is_recorded_pillow() -> bool:
 
 @pytest.mark.parametrize("picture", STILLS["pictures"], ids=lambda picture: picture["name"])
 def test_stills_are_scaled_and_cropped_as_by_openai_clip(picture: dict[str, Any]) -> None:
-    from indexer.stills import clip_picture
+    from benchmarks.stills import clip_picture
 
     recorded = read_arrays(FOLDER / "io.npz")[f"crop224_u8_{picture['name']}"]
     ours = clip_picture(still(picture), 224)
@@ -79,7 +79,7 @@ def test_stills_are_scaled_and_cropped_as_by_openai_clip(picture: dict[str, Any]
 
 def test_the_published_example_is_cropped_as_by_openai_clip() -> None:
     image = pytest.importorskip("PIL.Image", reason="stills are read by Pillow")
-    from indexer.stills import clip_picture
+    from benchmarks.stills import clip_picture
 
     folder = fixtures_folder("clip_preprocess/published_example")
     with image.open(folder / read_case(folder)["picture"]["file"]) as opened:
@@ -105,7 +105,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_pixels_become_the_numbers_that_the_network_is_given(
     picture: dict[str, Any], network: Any
 ) -> None:
-    from indexer.stills import clip_picture
+    from benchmarks.stills import clip_picture
 
     recorded = read_arrays(FOLDER / "io.npz")
     image = still(picture)

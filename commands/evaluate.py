@@ -70,7 +70,9 @@ def _write(metrics: Metrics, out: Path) -> None:
     try:
         out.write_text(json.dumps(metrics, indent=4) + "\n", encoding="utf-8")
     except OSError as error:
-        raise click.FileError(str(out), hint=error.strerror) from error
+        raise click.BadParameter(
+            f"{out} cannot be written ({error.strerror}).", param_hint="--out"
+        ) from error
 
 
 def _moment_listing(metrics: Metrics) -> str:

@@ -98,8 +98,15 @@ def _head(head: Mapping[str, Any]) -> Rows:
         ("reads words", f"{head.get('text_dim')} numbers per token"),
         ("reads sound", f"{head['sound_dim']} numbers" if head.get("sound_dim") else "no"),
         ("clip", f"{head.get('clip_s', 2.0):g} s"),
-        ("trained with", str(head.get("tower", "an unknown picture tower"))),
+        ("trained with", _tower(head)),
     ]
     if "missing_features" in head:
         rows.append(("lacks here", str(head["missing_features"])))
     return rows
+
+
+def _tower(head: Mapping[str, Any]) -> str:
+    tower = str(head.get("tower", "an unknown picture tower"))
+    if head.get("tower_is_assumed"):
+        tower += ", by its sizes (`models import --tower` says otherwise)"
+    return tower

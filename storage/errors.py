@@ -102,6 +102,19 @@ class BundleError(ReelseekError):
     exit_code = 7
 
 
+def not_installed(to_do: str, packages: str, extra: str) -> BundleError:
+    """The error for what takes packages of an extra (setup.cfg) that are not installed.
+
+    Arguments:
+        to_do: completes "To …", e.g. "import CLIP".
+    """
+    return BundleError(
+        f"To {to_do}, reelseek needs {packages}: install it again with that extra, `pip install "
+        f"'.[{extra}]'` in its source folder (for a machine without a GPU, first torch for the "
+        "CPU, as pytorch.org says)."
+    )
+
+
 class WeightsRefused(BundleError):
     """The file would do more than hand over numbers: the message names what it asks for."""
 

@@ -77,7 +77,7 @@ class ClipSizes:
         }
 
 
-_PUBLISHED = {
+PUBLISHED = {
     "ViT-B/32": ClipSizes(512, 224, 32, 768, 12, 512, 12, 77, 49408),
     "ViT-B/16": ClipSizes(512, 224, 16, 768, 12, 512, 12, 77, 49408),
     "ViT-L/14": ClipSizes(768, 224, 14, 1024, 24, 768, 12, 77, 49408),
@@ -104,7 +104,7 @@ def sizes_of(tensors: Tensors) -> ClipSizes:
     if "visual.layer1.0.conv1.weight" in tensors:
         raise ValueError(
             f"This is {_resnet(tensors)}, whose picture tower is a ResNet, for which transformers "
-            f"has no network: take one with a vision transformer, such as {', '.join(_PUBLISHED)}."
+            f"has no network: take one with a vision transformer, such as {', '.join(PUBLISHED)}."
         )
     dimensions = {
         "visual.conv1.weight": 4,
@@ -148,7 +148,7 @@ def architecture(tensors: Tensors) -> str:
     if "visual.layer1.0.conv1.weight" in tensors:
         return _resnet(tensors)
     sizes = sizes_of(tensors)
-    for name, published in _PUBLISHED.items():
+    for name, published in PUBLISHED.items():
         if sizes == published:
             return name
     return f"ViT {sizes.vision_layers}x{sizes.vision_width}/{sizes.patch}"

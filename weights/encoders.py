@@ -16,6 +16,7 @@ from storage.bundles import CONFIG
 from storage.checkpoints import Checkpoint
 from storage.errors import BundleError
 from weights.clip_keys import to_transformers
+from weights.clip_sizes import PUBLISHED
 from weights.extras import require_extra
 from weights.families import EncoderFamily
 from weights.hugging_face import cleaned, copy_tokenizer, read_json
@@ -29,12 +30,9 @@ _NOT_WEIGHTS = (".position_ids",)
 """Counters that older folders list among their tensors."""
 
 _NAMED_TOWERS = {
-    (12, 768, 32, 224, 512): "ViT-B/32",
-    (12, 768, 16, 224, 512): "ViT-B/16",
-    (24, 1024, 14, 224, 768): "ViT-L/14",
-    (24, 1024, 14, 336, 768): "ViT-L/14@336px",
+    (size.vision_layers, size.vision_width, size.patch, size.resolution, size.text_width): name
+    for name, size in PUBLISHED.items()
 }
-"""Layers, width, patch, resolution and text width of OpenAI's models to their names."""
 
 
 @dataclass(frozen=True)

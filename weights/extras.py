@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from storage.errors import BundleError
+from storage.errors import not_installed
 from weights.families import CNN14, QD_DETR
 
 EXTRAS = {
@@ -33,7 +33,4 @@ def require_extra(extra: str, to_do: str) -> None:
     """
     missing = [package for package in EXTRAS[extra] if find_spec(package) is None]
     if missing:
-        raise BundleError(
-            f"To {to_do}, reelseek needs {', '.join(missing)}: pip install 'reelseek[{extra}]' "
-            "(for a machine without a GPU, first install torch for the CPU as pytorch.org says)."
-        )
+        raise not_installed(to_do, ", ".join(missing), extra)

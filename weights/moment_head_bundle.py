@@ -41,6 +41,7 @@ def write_head(checkpoint: Checkpoint, facts: HeadFacts, folder: Path) -> dict[s
             "text_dim": facts.config.text_dim,
             "clip_s": facts.clip_s,
             **({"tower": facts.tower} if facts.tower else {}),
+            **({"tower_is_assumed": True} if facts.tower_is_assumed else {}),
             **({"missing_features": facts.missing_features} if facts.missing_features else {}),
             "sizes": dataclasses.asdict(facts.config),
         },

@@ -56,6 +56,8 @@ class HeadFacts:
     sound_dim: int
     clip_s: float
     tower: str | None
+    tower_is_assumed: bool
+    """Whether it was taken from the sizes, because neither file nor user named it."""
     missing_features: str | None
     """What its pictures are described by beside CLIP, which reelseek does not compute."""
 
@@ -85,8 +87,9 @@ def read_head(checkpoint: Checkpoint, wishes: HeadWishes, known: KnownFile | Non
     missing = _missing_features(picture_dim, options)
     clip_dim = picture_dim - SLOWFAST if _has_slowfast(picture_dim, options) else picture_dim
     tower = wishes.tower or (known.tower if known else None)
-    if tower is None and config.text_dim == clip_dim:
-        tower = _CLIP_WIDTHS.get(clip_dim)
+    is_assumed = tower is None and config.text_dim == clip_dim and clip_dim in _CLIP_WIDTHS
+    if is_assumed:
+        tower = _CLIP_WIDTHS[clip_dim]
     return HeadFacts(
         config=config,
         variant=_variant(picture_dim, max(0, audio_dim - TEF)),
@@ -94,6 +97,7 @@ def read_head(checkpoint: Checkpoint, wishes: HeadWishes, known: KnownFile | Non
         sound_dim=max(0, audio_dim - TEF),
         clip_s=_clip_length(options),
         tower=tower,
+        tower_is_assumed=is_assumed,
         missing_features=missing,
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.bundles import EncoderBundle
-from storage.errors import BundleError
+from storage.errors import BundleError, not_installed
 from storage.records import EncoderStamp
 
 if TYPE_CHECKING:
@@ -70,10 +70,8 @@ class ClipImageEncoder:
         try:
             from indexer.encoders.clip_network import ClipNetwork
         except ImportError as error:
-            raise BundleError(
-                f"The encoder {self._bundle.manifest.name!r} needs torch and transformers "
-                f"({error}): install them with `pip install 'reelseek[clip]'`."
-            ) from error
+            name = self._bundle.manifest.name
+            raise not_installed(f"index with {name!r}", str(error.name), "clip") from error
         self._bundle.manifest.verify()
         self._network = ClipNetwork(self._bundle, self._precision)
 

@@ -1,6 +1,6 @@
 """The sound tower of the PANNs, Cnn14: what is heard in each 2 s window.
 
-Needs torch, librosa and safetensors (`pip install "reelseek[panns]"`), none of which is imported
+Needs torch, librosa and safetensors (the extra `panns`), none of which is imported
 before `load`.
 """
 
@@ -18,7 +18,7 @@ from indexer.encoders.panns_config import (
     Cnn14Config,
     check_mel_filters,
 )
-from storage.errors import BundleError
+from storage.errors import BundleError, not_installed
 from storage.records import SoundStamp
 
 if TYPE_CHECKING:
@@ -112,10 +112,7 @@ def _load(weights: Path) -> tuple[LogMel, Cnn14, torch.device]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
-        raise BundleError(
-            f"Sound needs {error.name}, which is not installed: "
-            'run `pip install "reelseek[panns]"`.'
-        ) from error
+        raise not_installed("hear", str(error.name), "panns") from error
     from indexer.encoders.panns_network import Cnn14
     from indexer.logmel import LogMel
 

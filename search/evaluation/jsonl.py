@@ -57,7 +57,11 @@ def _objects(
 
 def _object(line: bytes, place: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise EvaluationError(
+            f"{place}: not text; give a file with one JSON object per line and query."
+        ) from error
     except json.JSONDecodeError as error:
         raise EvaluationError(
             f"{place}: not JSON ({error.msg}, column {error.colno}); give a file with one JSON "

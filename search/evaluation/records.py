@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import EvaluationError
+from storage.records import CLIP_S
 
-CLIP_S = 2.0
-"""Seconds per clip that the annotators rated (the data set's own, whatever an archive uses)."""
 ANNOTATORS = 3
 MAX_DURATION_S = 1e6
 MAX_TIME_S = 1e9

@@ -20,7 +20,7 @@ import numpy as np
 from search.text.clip_tokens import WORD_TOKENS
 from search.text.quiet import quiet_transformers
 from search.text.tokenizer_files import write_tokenizer
-from storage.errors import BundleError
+from storage.errors import BundleError, not_installed
 
 POOLED, TOKENS = "embedding", "tokens"
 _OPSET = 18
@@ -130,10 +130,7 @@ def load_model(folder: Path) -> Any:
         import torch
         from transformers import AutoConfig, AutoModel
     except ImportError as error:
-        raise BundleError(
-            f"Bringing a CLIP model needs a package that is not installed ({error}): run `pip "
-            "install 'reelseek[clip]'`."
-        ) from error
+        raise not_installed("import CLIP", str(error.name), "clip") from error
     with quiet_transformers():
         try:
             config = AutoConfig.from_pretrained(folder, **_HERE_ONLY)

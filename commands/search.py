@@ -135,9 +135,7 @@ def _as_object(
 
 def _hit_object(hit: Hit | VideoHit) -> dict[str, Any]:
     scene, stages = (
-        (hit.scene, hit.stages)
-        if isinstance(hit, Hit)
-        else (hit.best_scene, {"best_scene_similarity": hit.best_scene_score})
+        (hit.scene, hit.stages) if isinstance(hit, Hit) else (hit.best_scene, _stages(hit))
     )
     return {
         "rank": hit.rank,
@@ -150,3 +148,8 @@ def _hit_object(hit: Hit | VideoHit) -> dict[str, Any]:
         **({"found_by": list(hit.found_by)} if isinstance(hit, Hit) else {}),
         "stages": {name: round(value, 4) for name, value in stages.items()},
     }
+
+
+def _stages(hit: VideoHit) -> dict[str, float]:
+    heard = {"heard": hit.heard} if hit.heard else {}
+    return {"best_scene_similarity": hit.best_scene_score, **heard}

@@ -55,19 +55,39 @@ def evidence(snapshot: Snapshot, sentence: str) -> NDArray[np.float32] | None:
     return found
 
 
+def audible(found: NDArray[np.float32]) -> float:
+    """The highest evidence of some clips; 0 where it is too little to count."""
+    highest = float(found.max(initial=0.0))
+    return highest if highest >= AUDIBLE else 0.0
+
+
+def lifted(score: float, heard: float) -> float:
+    """The score of what is seen and heard: its own once more, times the evidence.
+
+    Cosines can be negative: their size counts, here and in `alone`, so that more evidence is always
+    more score.
+    """
+    return score + abs(score) * heard
+
+
+def alone(best: float, heard: float) -> float:
+    """The score of what is only heard: that of the best picture, less what the evidence lacks."""
+    return best - abs(best) * (1.0 - heard)
+
+
 def runs(
     snapshot: Snapshot, found: NDArray[np.float32], videos: NDArray[np.bool_] | None
 ) -> list[Run]:
     """The runs of audible clips, surest first; `videos` is a mask over video rows."""
-    audible = found >= AUDIBLE
+    loud = found >= AUDIBLE
     owner = snapshot.clip_table["video"]
     if videos is not None:
-        audible &= videos[owner]
-    if not audible.any():
+        loud &= videos[owner]
+    if not loud.any():
         return []
-    follows = audible[1:] & audible[:-1] & (owner[1:] == owner[:-1])
-    starts = np.flatnonzero(audible & ~np.concatenate([[False], follows]))
-    ends = np.flatnonzero(audible & ~np.concatenate([follows, [False]])) + 1
+    follows = loud[1:] & loud[:-1] & (owner[1:] == owner[:-1])
+    starts = np.flatnonzero(loud & ~np.concatenate([[False], follows]))
+    ends = np.flatnonzero(loud & ~np.concatenate([follows, [False]])) + 1
     made = [
         Run(int(owner[start]), slice(start, end), float(found[start:end].max()))
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True)

@@ -43,7 +43,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class VideoHit:
-    """A whole video, ranked by the mean similarity of its scenes."""
+    """A whole video, ranked by the mean similarity of its scenes, and by what is heard in it."""
 
     rank: int
     score: float
@@ -52,6 +52,8 @@ class VideoHit:
     best_scene_score: float
     start_s: float
     end_s: float
+    heard: float
+    """How surely a sound that the sentence names is heard in it, 0 to 1."""
 
 
 class Searcher:
@@ -96,6 +98,8 @@ class Searcher:
     def videos(self, sentence: str, top: int, video_glob: str | None = None) -> list[VideoHit]:
         """The best `top` videos by the mean similarity of their scenes, best first.
 
+        A video in which a sound is heard that the sentence names is lifted as its moments are.
+
         Raises:
             QueryError: the sentence is empty or too long.
             VideoNotFound: no video matches `video_glob`.
@@ -108,11 +112,18 @@ class Searcher:
             wanted = wanted & matching[snapshot.scene_table["video"]]
         rows = np.flatnonzero(wanted)
         scores = similarities(snapshot.scene_vectors, rows, query.pooled)
+        evidence = hearing.evidence(snapshot, sentence)
+        groups = _groups(snapshot.scene_table["video"][rows])
+        most = max((float(scores[own].mean()) for _, own in groups), default=0.0)
         hits = []
-        for video_row, own in _groups(snapshot.scene_table["video"][rows]):
+        for video_row, own in groups:
             best = int(own[np.argmax(scores[own])])
             scene = snapshot.scene_table[rows[best]]
-            hits.append((float(scores[own].mean()), float(scores[best]), video_row, scene))
+            heard = self._heard_in(video_row, evidence)
+            score = float(scores[own].mean())
+            if heard:
+                score = max(hearing.lifted(score, heard), hearing.alone(most, heard))
+            hits.append((score, float(scores[best]), video_row, scene, heard))
         hits.sort(key=lambda hit: (-hit[0], hit[2]))
         return [
             VideoHit(
@@ -123,8 +134,11 @@ class Searcher:
                 best_score,
                 float(scene["start_s"]),
                 float(scene["end_s"]),
+                heard,
             )
-            for number, (score, best_score, video_row, scene) in enumerate(hits[:top], start=1)
+            for number, (score, best_score, video_row, scene, heard) in enumerate(
+                hits[:top], start=1
+            )
         ]
 
     def _matching(self, video_glob: str | None) -> NDArray[np.bool_] | None:
@@ -173,30 +187,31 @@ class Searcher:
         evidence: NDArray[np.float32],
         videos: NDArray[np.bool_] | None,
     ) -> list[Candidate]:
-        """Lift what is heard as well as seen, and add what is heard alone.
-
-        A moment found by its pictures gains its score once more, times the evidence that it is
-        heard; one found by sound alone has the best score of all pictures, times its evidence.
-        """
+        """Lift what is heard as well as seen, and add what is heard alone."""
         best = max((candidate.span.score for candidate in seen), default=1.0)
         lifted = []
         for candidate in seen:
             span = candidate.span
-            heard = float(evidence[self._clips_of(candidate.video_row, span)].max(initial=0.0))
-            stages = {**span.stages, "heard": heard} if heard >= hearing.AUDIBLE else span.stages
-            gain = abs(span.score) * heard if heard >= hearing.AUDIBLE else 0.0
-            span = replace(span, score=span.score + gain, stages=stages)
+            heard = hearing.audible(evidence[self._clips_of(candidate.video_row, span)])
+            if heard:
+                score = hearing.lifted(span.score, heard)
+                span = replace(span, score=score, stages={**span.stages, "heard": heard})
             lifted.append(replace(candidate, span=span))
         for run in hearing.runs(self.snapshot, evidence, videos):
             clips = self.snapshot.clip_table[run.clips]
             span = Span(
                 float(clips["start_s"][0]),
                 float(clips["end_s"][-1]),
-                best * run.evidence,
+                hearing.alone(best, run.evidence),
                 {"heard": run.evidence},
             )
             lifted.append(Candidate(run.video_row, span, -1))
         return lifted
+
+    def _heard_in(self, video_row: int, evidence: NDArray[np.float32] | None) -> float:
+        if evidence is None:
+            return 0.0
+        return hearing.audible(evidence[self.snapshot.video_rows[video_row].clips])
 
     def _clips_of(self, video_row: int, span: Span) -> slice:
         """Rows of the clips that a span shares time with."""

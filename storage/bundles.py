@@ -21,6 +21,8 @@ DEFAULT_ENCODER = "lite"
 CONFIG = "config.json"
 """Of a Hugging Face folder, in a bundle whose picture tower transformers loads."""
 
+_KINDS = {"encoder": "an encoder", "sound": "a sound tower", "head": "a moment head"}
+
 FITS = ("squash", "centre-crop", "letterbox")
 """How a film's picture is brought to the network's square: see `indexer.frame`."""
 
@@ -237,8 +239,8 @@ def _read(name: str, kind: str) -> Manifest:
     manifest = read_manifest(find(name))
     if manifest.kind != kind:
         raise BundleError(
-            f"The model {name!r} is a {manifest.kind} ({manifest.title}), not the {kind} that is "
-            "asked for here: `reelseek models list` shows what there is."
+            f"The model {name!r} ({manifest.title}) is {_KINDS.get(manifest.kind, manifest.kind)}, "
+            f"not {_KINDS[kind]}: `reelseek models list` shows what there is."
         )
     return manifest
 

@@ -314,7 +314,7 @@ def test_without_torch_it_says_what_to_install(
 ) -> None:
     monkeypatch.delitem(sys.modules, "indexer.encoders.clip_network")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(BundleError, match=r"pip install 'reelseek\[clip\]'"):
+    with pytest.raises(BundleError, match=r"pip install '\.\[clip\]'"):
         ClipImageEncoder(bundle).load()
 
 

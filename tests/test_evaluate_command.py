@@ -146,7 +146,7 @@ def test_an_out_file_that_cannot_be_written_is_named(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     result = run(*files, "--out", tmp_path / "no folder" / "metrics.json")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "metrics.json" in result.output
     assert "No such file" in result.output
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import DIM, STAMP, ColourWords
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import make_video
 
@@ -84,6 +86,25 @@ def test_a_filter_on_videos_holds_for_what_is_heard(tmp_path: Path) -> None:
     hits = found(path, "a dog", video_glob="street.mp4")
     assert {Path(hit.video.path).stem for hit in hits} == {"street"}
     assert any("sound" in hit.found_by for hit in hits)
+
+
+def test_a_video_in_which_it_is_heard_comes_first(tmp_path: Path) -> None:
+    path = archive(tmp_path, one={}, two={5: 1.0}, three={})
+    searcher = Searcher(open_snapshot(path), Words(), Watershed())
+    first, *others = searcher.videos("a dog", top=10)
+    assert Path(first.video.path).stem == "two" and first.heard == 1.0
+    assert {hit.heard for hit in others} == {0.0}
+    silent = searcher.videos("a goalkeeper", top=10)
+    assert {hit.heard for hit in silent} == {0.0}
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
+def test_more_evidence_is_never_less_score(score: float, one: float, other: float) -> None:
+    """Cosines of pictures that do not match at all are negative."""
+    less, more = sorted((one, other))
+    assert hearing.lifted(score, less) <= hearing.lifted(score, more)
+    assert hearing.alone(score, less) <= hearing.alone(score, more) <= score
+    assert score <= hearing.lifted(score, less)
 
 
 def test_a_removed_video_is_not_heard_any_more(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ _SEEN = ".seen.json"
 """Folders that were hashed, so that the next run need not: path, sizes and times to a checksum."""
 
 _MAX_SEEN = 200
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+"""Owner and model; whatever else has a slash in it is a path."""
 
 _SMALL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
 _SAFETENSORS = ("model*.safetensors", "model.safetensors.index.json")
@@ -92,7 +96,8 @@ def _installed(sha256: str) -> str | None:
 
 def _from_hub(source: str) -> Path:
     """The folder of a model in the local cache of the hub, fetched if it is not there whole."""
-    if source.count("/") != 1:
+    owner = source.partition("/")[0]
+    if not _HUB_NAME.fullmatch(source) or Path(owner).exists():
         raise BundleError(
             f"{source} is neither a folder nor a name on Hugging Face's hub, such as "
             "openai/clip-vit-base-patch32: check the path."
@@ -107,6 +112,7 @@ def _from_hub(source: str) -> Path:
             return folder
     except (OSError, ValueError):  # not in the cache, or no name that the hub could have
         pass
+    log.info("%s is no folder here: asking Hugging Face's hub for a model of that name", source)
     try:
         folder = Path(snapshot_download(source, allow_patterns=[*small, *_SAFETENSORS]))
         if not _has_weights(folder):
@@ -116,7 +122,7 @@ def _from_hub(source: str) -> Path:
     except (
         Exception
     ) as error:  # the libraries below raise errors of their own without a common base
-        reason = " ".join(str(error).split())[:200]
+        reason = str(error).strip().split("\n")[0].split(". ")[0]
         raise BundleError(
             f"{source} could not be fetched from Hugging Face's hub ({reason}). Where there is a "
             f"network, fetch config.json, model.safetensors, tokenizer.json and "

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.moments.qd_detr_config import QDDETRConfig
+from search.moments.qd_detr_inputs import TEF_DIM
 from storage.checkpoints import Checkpoint
 from storage.errors import BundleError
 from storage.records import CLIP_S
 from weights.known import KnownFile
 from weights.recognise import plain_int
-
-TEF = 2
-"""Numbers of the temporal endpoint feature: where in the video a clip starts and ends."""
 
 SLOWFAST = 2304
 PANNS = 2048
@@ -83,7 +81,7 @@ def read_head(checkpoint: Checkpoint, wishes: HeadWishes, known: KnownFile | Non
         raise BundleError(f"{checkpoint.path} cannot be imported as QD-DETR: {error}.") from None
     if options.get("use_txt_pos") is True:
         config = dataclasses.replace(config, text_positions=True)
-    picture_dim = config.video_dim - TEF
+    picture_dim = config.video_dim - TEF_DIM
     missing = _missing_features(picture_dim, options)
     clip_dim = picture_dim - SLOWFAST if _has_slowfast(picture_dim, options) else picture_dim
     tower = wishes.tower or (known.tower if known else None)
@@ -92,9 +90,9 @@ def read_head(checkpoint: Checkpoint, wishes: HeadWishes, known: KnownFile | Non
         tower = _CLIP_WIDTHS[clip_dim]
     return HeadFacts(
         config=config,
-        variant=_variant(picture_dim, max(0, audio_dim - TEF)),
+        variant=_variant(picture_dim, max(0, audio_dim - TEF_DIM)),
         picture_dim=picture_dim,
-        sound_dim=max(0, audio_dim - TEF),
+        sound_dim=max(0, audio_dim - TEF_DIM),
         clip_s=_clip_length(options),
         tower=tower,
         tower_is_assumed=is_assumed,
@@ -143,8 +141,8 @@ def _is_number(part: str) -> bool:
 def _audio_dim(path: Path, width: int, options: Mapping[str, object], wishes: HeadWishes) -> int:
     """How many of the `width` numbers of a clip are sound, TEF included."""
     if wishes.sound_dim is not None:
-        audio = wishes.sound_dim + TEF if wishes.sound_dim else 0
-        if audio + TEF >= width:
+        audio = wishes.sound_dim + TEF_DIM if wishes.sound_dim else 0
+        if audio + TEF_DIM >= width:
             raise BundleError(
                 f"{path} reads {width} numbers per clip, which leaves none for the picture beside "
                 f"{wishes.sound_dim} of sound: give another --sound-dim."
@@ -160,11 +158,11 @@ def _audio_dim(path: Path, width: int, options: Mapping[str, object], wishes: He
             )
         return said
     for clip in _CLIP_WIDTHS:
-        for video in (clip + TEF, SLOWFAST + clip + TEF):
+        for video in (clip + TEF_DIM, SLOWFAST + clip + TEF_DIM):
             if width == video:
                 return 0
-            if width == video + PANNS + TEF:
-                return PANNS + TEF
+            if width == video + PANNS + TEF_DIM:
+                return PANNS + TEF_DIM
     raise BundleError(
         f"{path} reads {width} numbers per clip and does not say how many of them are sound: give "
         "--sound-dim, 0 for a head that does without."
@@ -177,13 +175,13 @@ def _said_audio_dim(width: int, video: int, audio: int | None) -> int | None:
     Official files count TEF in both; the opt.json beside them leaves it out of `v_feat_dim`. They
     state a width of sound (2050) also where the network was trained without.
     """
-    if width in (video, video + TEF):
+    if width in (video, video + TEF_DIM):
         return 0
     if audio is None:
         return None
     if audio == PANNS:
-        audio += TEF
-    adds_up = width - audio in (video, video + TEF) and TEF < audio < width - TEF
+        audio += TEF_DIM
+    adds_up = width - audio in (video, video + TEF_DIM) and TEF_DIM < audio < width - TEF_DIM
     return audio if adds_up else None
 
 

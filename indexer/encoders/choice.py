@@ -11,6 +11,7 @@ from storage.bundles import (
     load_sound,
     load_stamped_encoder,
 )
+from storage.errors import BundleError
 from storage.records import EncoderStamp, SoundStamp
 
 NO_SOUND = "none"
@@ -55,10 +56,16 @@ def choose_sound(name: str | None, archive: SoundStamp | None) -> SoundBundle | 
 def picture_encoder(bundle: EncoderBundle, precision: str = "auto") -> ImageEncoder:
     """The picture tower of a bundle; weights are loaded when they are first needed.
 
-    `precision` is one of `indexer.encoders.clip.PRECISIONS`; a quantised ONNX graph, such as
-    lite's, has its own.
+    Raises:
+        BundleError: a precision (one of `indexer.encoders.clip.PRECISIONS`) other than "auto" for
+            an ONNX graph, such as lite's, which has its own.
     """
     if bundle.image.network == "onnx":
+        if precision != "auto":
+            raise BundleError(
+                f"The encoder {bundle.manifest.name!r} has a precision of its own: leave "
+                "--precision out."
+            )
         from indexer.encoders.lite import LiteImageEncoder
 
         return LiteImageEncoder(bundle)

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_CLIPS = 75
-"""Clips of 2 s that the published networks were trained on at once."""
 MAX_TOKENS = 32
-"""Text tokens that they read, start and end included; what is longer is cut."""
+"""Text tokens that the published networks read, start and end included; the rest is cut."""
+TEF_DIM = 2
+"""Numbers of the temporal endpoint feature (`tef`)."""
 
 INPUT_NAMES = ("src_txt", "src_txt_mask", "src_vid", "src_vid_mask")
 """Inputs of the network and of its ONNX graph, in this order."""

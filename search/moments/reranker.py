@@ -14,6 +14,7 @@ from search.moments.qd_detr_inputs import (
     INPUT_NAMES,
     MAX_TOKENS,
     OUTPUT_NAMES,
+    TEF_DIM,
     normalised_as_demo,
     padded,
     spans,
@@ -28,8 +29,6 @@ SEGMENTS_AT_ONCE = 16
 
 COSINE_SCALE = 100.0
 """CLIP's published models turn cosines into odds by a softmax at this scale (`logit_scale`)."""
-
-_TEF_DIM = 2
 
 _SOUND_SHORTER_BY = 1
 """Clips by which a whole sound track may end earlier, because its last window is not whole."""
@@ -68,7 +67,7 @@ class QdDetrHead:
             ) from error
         self._head_id = head_id
         self._sound_dim = sound_dim
-        clip_dim = picture_dim + _TEF_DIM + (sound_dim + _TEF_DIM if sound_dim else 0)
+        clip_dim = picture_dim + TEF_DIM + (sound_dim + TEF_DIM if sound_dim else 0)
         self._check_widths(file, clip_dim, text_dim)
 
     @property

@@ -27,8 +27,9 @@ from search.moments.qd_detr import QDDETR  # noqa: E402
 from search.moments.qd_detr_config import QDDETRConfig  # noqa: E402
 from training import moments  # noqa: E402
 from training.moment_retrieval import checkpoint  # noqa: E402
+from training.moment_retrieval.command_line import parse  # noqa: E402
 from training.moment_retrieval.features import Widths  # noqa: E402
-from training.moment_retrieval.options import network_config, parse  # noqa: E402
+from training.moment_retrieval.options import network_config  # noqa: E402
 from training.moment_retrieval.options import official as official_options  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
@@ -242,6 +243,112 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(films: MadeUp) -> No
     assert_same_run(films.path / "whole", films.path / "halves", 4)
 
 
+def test_a_run_that_goes_on_in_another_folder_takes_log_and_best_model_along(
+    films: MadeUp,
+) -> None:
+    good = {"train": films.few, "batch": 8, "eval_every": 1, "learning_rate": 1e-3}
+    assert moments.main(films.options("first", **good, epochs=2)) == 0
+    first, second = films.path / "first", films.path / "second"
+    set_best_figure(first, 99.0)  # nothing that follows is as good
+    best = (first / "model_best.ckpt").read_bytes()
+    before = {file.name: file.read_bytes() for file in first.iterdir()}
+    latest = first / "model_latest.ckpt"
+    go_on = ["--resume", str(latest), "--out", str(second), "--epochs", "3"]
+    assert moments.main(go_on) == 0
+
+    assert [entry["epoch"] for entry in lines_of(second / "log.jsonl")] == [0, 1, 2]
+    assert (second / "model_best.ckpt").read_bytes() == best
+    for name in ("best_val_preds.jsonl", "best_val_metrics.json"):
+        assert (second / name).read_bytes() == before[name]
+    assert checkpoint.load(second / "model_latest.ckpt")["resume"]["best"] == 99.0
+    assert {file.name: file.read_bytes() for file in first.iterdir()} == before
+    assert moments.main(films.options("unmoved", **good, epochs=3)) == 0
+    one, other = (
+        checkpoint.load(films.path / name / "model_latest.ckpt") for name in ("second", "unmoved")
+    )
+    assert_identical(one["model"], other["model"])
+
+
+def test_without_the_best_model_of_before_the_best_from_here_on_is_kept(
+    films: MadeUp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = {"train": films.few, "epochs": 1}
+    assert moments.main(films.options("cleared", **short)) == 0
+    cleared = films.path / "cleared"
+    set_best_figure(cleared, 99.0)
+    (cleared / "model_best.ckpt").unlink()
+    go_on = ["--resume", str(cleared / "model_latest.ckpt"), "--epochs", "2"]
+    for out in ("elsewhere", "cleared"):
+        capsys.readouterr()
+        assert moments.main([*go_on, "--out", str(films.path / out)]) == 0
+        best = films.path / out / "model_best.ckpt"
+        assert f"{cleared} does not hold the best model" in capsys.readouterr().out
+        assert checkpoint.load(best)["epoch"] == 1
+        assert checkpoint.load(best)["resume"]["best"] < 99
+
+
+def test_going_back_to_the_best_epoch_does_not_overwrite_what_came_after(
+    films: MadeUp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = {"train": films.few, "eval_every": 1}
+    assert moments.main(films.options("long", **short, epochs=1)) == 0
+    folder = films.path / "long"
+    latest, best = folder / "model_latest.ckpt", folder / "model_best.ckpt"
+    set_best_figure(folder, 99.0)
+    assert moments.main(["--resume", str(latest), "--epochs", "3"]) == 0
+    assert checkpoint.load(best)["epoch"] == 0
+
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    capsys.readouterr()
+    assert moments.main(["--resume", str(best)]) == 1
+    said = capsys.readouterr().err
+    assert f"{latest} would be overwritten by going on from {best}" in said
+    assert f"--resume {latest}, or choose another --out" in said
+    assert said.count("\n") == 1
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+    branch = films.path / "branch"
+    assert moments.main(["--resume", str(best), "--out", str(branch), "--epochs", "2"]) == 0
+    assert [entry["epoch"] for entry in lines_of(branch / "log.jsonl")] == [0, 1]
+    assert (branch / "model_best.ckpt").read_bytes() == before["model_best.ckpt"]
+
+
+def test_a_run_does_not_go_on_in_the_folder_of_another_one(
+    films: MadeUp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = {"train": films.few, "epochs": 1}
+    assert moments.main(films.options("mine", **short)) == 0
+    assert moments.main(films.options("yours", **short, seed=1)) == 0
+    mine, yours = films.path / "mine", films.path / "yours"
+    set_best_figure(yours, 99.0)
+    go_on = ["--resume", str(mine / "model_latest.ckpt"), "--out", str(yours), "--epochs", "2"]
+    for kept in ("model_latest.ckpt", "model_best.ckpt"):
+        before = {file.name: file.read_bytes() for file in yours.iterdir()}
+        capsys.readouterr()
+        assert moments.main(go_on) == 1
+        assert f"{yours / kept} would be overwritten" in capsys.readouterr().err
+        assert {file.name: file.read_bytes() for file in yours.iterdir()} == before
+        (yours / kept).unlink()
+    # Nor is a new run started over a best model.
+    assert moments.main([*go_on[:4], "--epochs", "2"]) == 0
+    (yours / "model_latest.ckpt").unlink()
+    assert moments.main(films.options("yours", **short)) == 1
+    best = yours / "model_best.ckpt"
+    assert f"continue it with --resume {best}" in capsys.readouterr().err
+
+
+def test_a_best_model_that_cannot_be_compared_with_is_not_replaced(
+    films: MadeUp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert moments.main(films.options("spoilt", train=films.few, epochs=1)) == 0
+    best = films.path / "spoilt" / "model_best.ckpt"
+    best.write_bytes(best.read_bytes()[:5000])
+    latest = best.with_name("model_latest.ckpt")
+    assert moments.main(["--resume", str(latest), "--epochs", "2"]) == 1
+    assert f"{best} is damaged or not of this program" in capsys.readouterr().err
+    assert best.stat().st_size == 5000
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a child process on Windows")
 def test_ctrl_c_loses_no_more_than_the_epoch_that_runs(films: MadeUp) -> None:
     short = {"train": films.few, "batch": 4, "epochs": 40, "eval_every": 100}
@@ -322,6 +429,14 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
     assert moments.main(["--resume", str(latest), "--epochs", "2"]) == 1
     assert "model_latest.ckpt cannot be written" in capsys.readouterr().err
     assert latest.read_bytes() == before
+
+
+def set_best_figure(folder: Path, figure: float) -> None:
+    """Let a run's best model have been as good as that."""
+    for name in ("model_best.ckpt", "model_latest.ckpt"):
+        content = checkpoint.load(folder / name)
+        content["resume"]["best"] = figure
+        torch.save(content, folder / name)
 
 
 def assert_same_run(one: Path, other: Path, epochs: int) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from storage.errors import ReelseekError
-from training.moment_retrieval import checkpoint, trainer
+from training.moment_retrieval import trainer
 from training.moment_retrieval.annotations import read_annotations
+from training.moment_retrieval.command_line import parse
 from training.moment_retrieval.dataset import MomentDataset
 from training.moment_retrieval.errors import TrainingError
 from training.moment_retrieval.loading import Loader
@@ -21,8 +22,8 @@ from training.moment_retrieval.options import (
     matching_costs,
     network_config,
     official,
-    parse,
 )
+from training.moment_retrieval.resuming import resume
 from training.moment_retrieval.run_folder import RunFolder
 
 
@@ -60,10 +61,11 @@ def run(options: argparse.Namespace, folder: RunFolder) -> None:
         costs=matching_costs(options),
     )
     training = trainer.begin(config, recipe, device(options.device))
-    if options.resume is not None:
-        checkpoint.restore(training, checkpoint.load(Path(options.resume)))
+    if options.resume is None:
+        folder.begin()
+    else:
+        resume(training, Path(options.resume), folder)
     opt = official(options, config)
-    folder.begin(training.finished_epochs)
     folder.write_options(vars(opt))
     print(
         f"{len(learn)} queries to learn from, {len(control)} to validate on; "

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search.moments.qd_detr_inputs import MAX_CLIPS, MAX_TOKENS, normalised_as_dataset, tef
+from search.moments.qd_detr_inputs import MAX_TOKENS, normalised_as_dataset, tef
+from storage.records import SEGMENT_CLIPS
 from training.moment_retrieval.annotations import Annotation
 from training.moment_retrieval.errors import TrainingError
 
@@ -96,7 +97,7 @@ class FeatureFolders:
 
         # All kinds of one video are cut to the shortest of them; clips pair up by number.
         clips = min(
-            MAX_CLIPS, *(len(part) for part in rows), *([] if sound is None else [len(sound)])
+            SEGMENT_CLIPS, *(len(part) for part in rows), *([] if sound is None else [len(sound)])
         )
         position = tef(clips)
         video = [normalised_as_dataset(part[:clips]) for part in rows]

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.evaluation.records import Highlights
+from storage.records import CLIP_S
 from training.moment_retrieval.annotations import Annotation
 from training.moment_retrieval.errors import TrainingError
 
-CLIP_S = 2.0
 MAX_WINDOWS = 5
 """Of a query with more windows, so many are drawn each time."""
 TOLERATED_CLIPS = 1

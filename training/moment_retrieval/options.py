@@ -1,20 +1,23 @@
 """The options of a training run: one table for the command line and for the checkpoint's ``opt``.
 
-In the namespace they carry the names of the official options, so that a checkpoint reads like a
+In a namespace they carry the names of the official options, so that a checkpoint reads like a
 published one.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from search.moments.qd_detr_config import QDDETRConfig
-from training.moment_retrieval.checkpoint import load
+from search.moments.qd_detr_inputs import TEF_DIM
+from storage.records import CLIP_S, SEGMENT_CLIPS
 from training.moment_retrieval.errors import TrainingError
 from training.moment_retrieval.features import FeatureFolders, Widths
+from training.moment_retrieval.labels import MAX_WINDOWS
 from training.moment_retrieval.losses import LossWeights
 from training.moment_retrieval.matching import MatchingCosts
 
@@ -30,6 +33,16 @@ class Option:
     help: str
     free: bool = False
     """Whether a resumed run may change it: the weights do not depend on it."""
+    field: str = ""
+    """The field that it sets, where it is one of a dataclass; the default is that field's."""
+
+
+def _fields(owner: type, *rows: tuple[str, str, str, str]) -> tuple[Option, ...]:
+    """Options for fields of a dataclass: flag, official name, field, help."""
+    return tuple(
+        Option(flag, name, getattr(owner, field), text, field=field)
+        for flag, name, field, text in rows
+    )
 
 
 RECIPE = (
@@ -44,37 +57,44 @@ RECIPE = (
     Option("--eval-batch", "eval_bsz", 100, "examples a step of validation", free=True),
     Option("--threads", "num_workers", 4, "threads that read features", free=True),
 )
-NETWORK = (
-    Option("--hidden", "hidden_dim", 256, "width of the transformer"),
-    Option("--heads", "nheads", 8, "attention heads"),
-    Option("--feedforward", "dim_feedforward", 1024, "width of the feed-forward layers"),
-    Option("--text-to-video-layers", "t2v_layers", 2, "layers in which clips read the text"),
-    Option("--encoder-layers", "enc_layers", 2, "layers in which clips read one another"),
-    Option("--decoder-layers", "dec_layers", 2, "layers that refine the moments"),
-    Option("--queries", "num_queries", 10, "moments proposed per video"),
-    Option("--input-projections", "n_input_proj", 2, "layers before the transformer"),
-    Option("--max-tokens", "max_q_l", 32, "text tokens that are read"),
-    Option("--dropout", "dropout", 0.1, "in the transformer"),
-    Option("--input-dropout", "input_dropout", 0.5, "before each input projection"),
+NETWORK = _fields(
+    QDDETRConfig,
+    ("--hidden", "hidden_dim", "hidden", "width of the transformer"),
+    ("--heads", "nheads", "heads", "attention heads"),
+    ("--feedforward", "dim_feedforward", "feedforward", "width of the feed-forward layers"),
+    ("--text-to-video-layers", "t2v_layers", "text_to_video_layers", "layers that read the text"),
+    ("--encoder-layers", "enc_layers", "encoder_layers", "layers in which clips read one another"),
+    ("--decoder-layers", "dec_layers", "decoder_layers", "layers that refine the moments"),
+    ("--queries", "num_queries", "queries", "moments proposed per video"),
+    ("--input-projections", "n_input_proj", "input_projections", "layers before the transformer"),
+    ("--max-tokens", "max_q_l", "max_text_tokens", "text tokens that are read"),
+    ("--dropout", "dropout", "dropout", "in the transformer"),
+    ("--input-dropout", "input_dropout", "input_dropout", "before each input projection"),
 )
-LOSS = (
-    Option("--span-weight", "span_loss_coef", 10.0, "weight of the distance of borders"),
-    Option("--giou-weight", "giou_loss_coef", 1.0, "weight of 1 - generalised IoU"),
-    Option("--label-weight", "label_loss_coef", 4.0, "weight of foreground or background"),
-    Option("--saliency-weight", "lw_saliency", 1.0, "weight of the saliency loss"),
-    Option("--background-weight", "eos_coef", 0.1, "weight of queries without a window"),
-    Option("--saliency-margin", "saliency_margin", 0.2, "between a better and a worse clip"),
-    Option("--span-cost", "set_cost_span", 10.0, "matching: distance of borders"),
-    Option("--giou-cost", "set_cost_giou", 1.0, "matching: generalised IoU"),
-    Option("--label-cost", "set_cost_class", 4.0, "matching: foreground probability"),
+WEIGHTS = _fields(
+    LossWeights,
+    ("--span-weight", "span_loss_coef", "span", "weight of the distance of borders"),
+    ("--giou-weight", "giou_loss_coef", "giou", "weight of 1 - generalised IoU"),
+    ("--label-weight", "label_loss_coef", "label", "weight of foreground or background"),
+    ("--saliency-weight", "lw_saliency", "saliency", "weight of the saliency loss"),
+    ("--background-weight", "eos_coef", "background", "weight of queries without a window"),
+    ("--saliency-margin", "saliency_margin", "saliency_margin", "between better and worse clip"),
 )
+COSTS = _fields(
+    MatchingCosts,
+    ("--span-cost", "set_cost_span", "span", "matching: distance of borders"),
+    ("--giou-cost", "set_cost_giou", "giou", "matching: generalised IoU"),
+    ("--label-cost", "set_cost_class", "label", "matching: foreground probability"),
+)
+GROUPS = {"recipe": RECIPE, "network": NETWORK, "loss": (*WEIGHTS, *COSTS)}
+"""All numbers, by the titles under which the help has them."""
 
 _FIXED = {
     "dset_name": "hl",
     "ctx_mode": "video_tef",
-    "max_v_l": 75,
-    "clip_length": 2,
-    "max_windows": 5,
+    "max_v_l": SEGMENT_CLIPS,
+    "clip_length": int(CLIP_S),
+    "max_windows": MAX_WINDOWS,
     "position_embedding": "sine",
     "pre_norm": False,
     "span_loss_type": "l1",
@@ -89,25 +109,6 @@ _FIXED = {
 """Official options that have one value here; readers of checkpoints may look for them."""
 
 
-def parse(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
-    """The options of a command line; with ``--resume``, what is not given is the checkpoint's."""
-    parser = _parser(description)
-    first, _ = parser.parse_known_args(arguments)
-    saved = None
-    if first.resume is not None:
-        saved = vars(load(Path(first.resume))["opt"])
-        known = vars(first)
-        parser.set_defaults(**{name: value for name, value in saved.items() if name in known})
-        parser.set_defaults(resume=first.resume)
-    options = parser.parse_args(arguments)
-    for flag, name in _SOURCES.items():
-        if getattr(options, name) is None and flag != "--audio-features":
-            parser.error(f"{flag} is required (or --resume a run that has it)")
-    if saved is not None:
-        _refuse_changes(saved, options)
-    return options
-
-
 def folders(options: argparse.Namespace) -> FeatureFolders:
     """Where the features are."""
     return FeatureFolders(
@@ -119,23 +120,13 @@ def folders(options: argparse.Namespace) -> FeatureFolders:
 
 
 def network_config(options: argparse.Namespace, widths: Widths) -> QDDETRConfig:
-    """The network for features of these widths; each kind gets two numbers for its position."""
+    """The network for features of these widths; picture and sound each get their TEF."""
     try:
         return QDDETRConfig(
-            video_dim=sum(widths.video) + 2,
+            video_dim=sum(widths.video) + TEF_DIM,
             text_dim=widths.text,
-            audio_dim=widths.sound + 2 if widths.sound else 0,
-            hidden=options.hidden_dim,
-            heads=options.nheads,
-            feedforward=options.dim_feedforward,
-            text_to_video_layers=options.t2v_layers,
-            encoder_layers=options.enc_layers,
-            decoder_layers=options.dec_layers,
-            queries=options.num_queries,
-            input_projections=options.n_input_proj,
-            max_text_tokens=options.max_q_l,
-            dropout=options.dropout,
-            input_dropout=options.input_dropout,
+            audio_dim=widths.sound + TEF_DIM if widths.sound else 0,
+            **_values(NETWORK, options),
             text_positions=options.use_txt_pos,
             aux_outputs=options.aux_loss,
         )
@@ -145,19 +136,16 @@ def network_config(options: argparse.Namespace, widths: Widths) -> QDDETRConfig:
 
 def loss_weights(options: argparse.Namespace) -> LossWeights:
     """The weights of the terms."""
-    return LossWeights(
-        span=options.span_loss_coef,
-        giou=options.giou_loss_coef,
-        label=options.label_loss_coef,
-        saliency=options.lw_saliency,
-        background=options.eos_coef,
-        saliency_margin=options.saliency_margin,
-    )
+    return LossWeights(**_values(WEIGHTS, options))
 
 
 def matching_costs(options: argparse.Namespace) -> MatchingCosts:
     """The costs of a pair."""
-    return MatchingCosts(options.set_cost_span, options.set_cost_giou, options.set_cost_class)
+    return MatchingCosts(**_values(COSTS, options))
+
+
+def _values(table: Sequence[Option], options: argparse.Namespace) -> dict[str, Any]:
+    return {option.field: getattr(options, option.name) for option in table}
 
 
 def official(options: argparse.Namespace, config: QDDETRConfig) -> argparse.Namespace:
@@ -169,122 +157,3 @@ def official(options: argparse.Namespace, config: QDDETRConfig) -> argparse.Name
         t_feat_dim=config.text_dim,
         a_feat_dim=config.audio_dim or None,
     )
-
-
-_SOURCES = {
-    "--train": "train_path",
-    "--val": "eval_path",
-    "--video-features": "v_feat_dirs",
-    "--text-features": "t_feat_dir",
-    "--audio-features": "a_feat_dir",
-    "--out": "results_dir",
-}
-
-
-_USAGE = """
-  %(prog)s --train FILE --val FILE --video-features DIR [DIR …] --text-features DIR
-      [--audio-features DIR] --out DIR [options]
-  %(prog)s --resume CKPT [--epochs N]"""
-
-
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, but not those of options that have none."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
-
-
-def _parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.moments",
-        usage=_USAGE,
-        description=description,
-        formatter_class=_Help,
-    )
-    add = parser.add_argument_group("data").add_argument
-    add("--train", dest="train_path", metavar="FILE", help="annotations to learn from (.jsonl)")
-    add("--val", dest="eval_path", metavar="FILE", help="annotations to validate on (.jsonl)")
-    add(
-        "--video-features",
-        dest="v_feat_dirs",
-        metavar="DIR",
-        nargs="+",
-        help="folders of {vid}.npz; several are joined in this order",
-    )
-    add("--text-features", dest="t_feat_dir", metavar="DIR", help="folder of qid{qid}.npz")
-    add("--audio-features", dest="a_feat_dir", metavar="DIR", help="folder of {vid}.npy, if any")
-    add = parser.add_argument_group("run").add_argument
-    add("--out", dest="results_dir", metavar="DIR", help="folder for checkpoints and logs")
-    add("--resume", metavar="CKPT", help="go on from a model_latest.ckpt, with its options")
-    add("--device", help="cpu, cuda, cuda:1 …; without it CUDA if there is one, else the CPU")
-    for title, table in (("recipe", RECIPE), ("network", NETWORK), ("loss", LOSS)):
-        add = parser.add_argument_group(title).add_argument
-        for option in table:
-            add(
-                option.flag,
-                dest=option.name,
-                metavar="N",
-                type=_kind(option),
-                default=option.default,
-                help=option.help,
-            )
-    switch = argparse.BooleanOptionalAction
-    add = parser.add_argument_group("switches").add_argument
-    add(
-        "--text-positions",
-        dest="use_txt_pos",
-        action=switch,
-        default=False,
-        help="give words learned positions; no published network has them",
-    )
-    add(
-        "--aux-loss",
-        dest="aux_loss",
-        action=switch,
-        default=True,
-        help="let the decoder layers before the last learn from the loss, too",
-    )
-    return parser
-
-
-def _refuse_changes(saved: dict[str, object], options: argparse.Namespace) -> None:
-    settled = [(o.flag, o.name) for o in (*RECIPE, *NETWORK, *LOSS) if not o.free]
-    for flag, name in (*settled, ("--text-positions", "use_txt_pos"), ("--aux-loss", "aux_loss")):
-        if saved.get(name) != getattr(options, name):
-            raise TrainingError(
-                f"{flag} is {getattr(options, name)}, but the run to resume has "
-                f"{saved.get(name)}: leave the option out, or start a new run."
-            )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def _any_count(text: str) -> int:
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError("must be a number of at least 0")
-    return number
-
-
-def _probability(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError("must be at least 0 and below 1")
-    return number
-
-
-_KINDS = {"seed": _any_count, "dropout": _probability, "input_dropout": _probability}
-
-
-def _kind(option: Option) -> Callable[[str], int | float]:
-    otherwise = _amount if isinstance(option.default, float) else _count
-    return _KINDS.get(option.name, otherwise)

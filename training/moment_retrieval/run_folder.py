@@ -28,17 +28,35 @@ class RunFolder:
         """Checkpoint of the best validated epoch."""
         return self.path / "model_best.ckpt"
 
-    def begin(self, finished_epochs: int) -> None:
-        """Make the folder, or the log of an older one end where the run goes on."""
+    def begin(self) -> None:
+        """Make the folder of a new run; raises `TrainingError` if it holds one already."""
+        self.make()
+        for kept in (self.latest, self.best):
+            if kept.exists():
+                raise TrainingError(
+                    f"{self.path} holds a run already: continue it with --resume {kept}, or "
+                    "choose another --out."
+                )
+        self.cut_log(0)
+
+    def make(self) -> None:
+        """Make the folder if it does not exist."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TrainingError(f"{self.path} cannot be made ({error.strerror}).") from error
-        if finished_epochs == 0 and self.latest.exists():
-            raise TrainingError(
-                f"{self.path} holds a run already: continue it with --resume {self.latest}, or "
-                "choose another --out."
-            )
+
+    def copy_best(self, origin: RunFolder) -> None:
+        """Take over the best model of another folder, with its predictions and their figures."""
+        for name in (self.best.name, *_validation_names("best")):
+            _copy(origin.path / name, self.path / name)
+
+    def copy_log(self, origin: RunFolder) -> None:
+        """Take over the log of another folder, if there is one."""
+        _copy(origin._log, self._log)
+
+    def cut_log(self, finished_epochs: int) -> None:
+        """Leave the lines of the first epochs only."""
         if self._log.exists():
             kept = [
                 line
@@ -60,12 +78,28 @@ class RunFolder:
         self, name: str, predictions: list[dict[str, Any]], metrics: dict[str, Any]
     ) -> None:
         """``{name}_val_preds.jsonl`` for `reelseek evaluate`, ``{name}_val_metrics.json``."""
-        _write(self.path / f"{name}_val_preds.jsonl", map(json.dumps, predictions))
-        _write(self.path / f"{name}_val_metrics.json", [json.dumps(metrics, indent=1)])
+        listed, figures = _validation_names(name)
+        _write(self.path / listed, map(json.dumps, predictions))
+        _write(self.path / figures, [json.dumps(metrics, indent=1)])
 
     @property
     def _log(self) -> Path:
         return self.path / "log.jsonl"
+
+
+def _validation_names(name: str) -> tuple[str, str]:
+    return f"{name}_val_preds.jsonl", f"{name}_val_metrics.json"
+
+
+def _copy(source: Path, file: Path) -> None:
+    """Put what ``source`` holds, if it exists, into ``file``."""
+    if not source.exists():
+        return
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise TrainingError(f"{source} cannot be read ({error.strerror or error}).") from error
+    write_whole(file, content)
 
 
 def _write(file: Path, lines: Iterable[str]) -> None:

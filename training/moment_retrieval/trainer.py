@@ -101,22 +101,25 @@ def train_epoch(training: Training, recipe: Recipe, loader: Loader, epoch: int) 
     batches = loader.shuffled(epoch)
     # On a terminal only: in a file or a pipe the summary of each epoch is enough.
     with tqdm(batches, title, len(loader), leave=False, disable=None, file=sys.stderr) as bar:
-        for step, batch in enumerate(bar, start=1):
-            terms = _step(training, recipe, batch.to(device), f"{title}, step {step}")
+        for number, batch in enumerate(bar, start=1):
+            terms = step(training, recipe, batch.to(device), f"{title}, step {number}")
             sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
-            bar.set_postfix_str(_losses(sums, step), refresh=False)
+            bar.set_postfix_str(_losses(sums, number), refresh=False)
     training.schedule.step()
     return {name: value / len(loader) for name, value in sums.items()}
 
 
-def _step(training: Training, recipe: Recipe, batch: Batch, place: str) -> dict[str, float]:
-    """Learn from one batch; the weighted losses."""
+def step(training: Training, recipe: Recipe, batch: Batch, place: str) -> dict[str, float]:
+    """Learn from one batch, on the network's device; the weighted losses.
+
+    ``place`` names the batch in the sentence of a `TrainingDiverged`.
+    """
     network = training.network
     outputs = network.forward_with_negatives(**batch.inputs)
     _require_finite(outputs["pred_spans"], place)  # the matcher cannot live with NaN
     terms = weighted(losses(outputs, batch.targets, recipe.costs, recipe.weights), recipe.weights)
     training.optimiser.zero_grad()
-    terms["loss_overall"].backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(terms["loss_overall"])
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
     _require_finite(norm, place)
     training.optimiser.step()

@@ -68,8 +68,8 @@ class Searcher:
             raise EncoderMismatch(
                 f"{snapshot.path} was indexed with the encoder {snapshot.stamp.encoder_id} "
                 f"({snapshot.stamp.fingerprint[:8]}), this search would use "
-                f"{encoder.stamp.encoder_id} ({encoder.stamp.fingerprint[:8]}): search with the "
-                "version of reelseek that made the archive, or index into a new --db."
+                f"{encoder.stamp.encoder_id} ({encoder.stamp.fingerprint[:8]}): bring "
+                "the weights that made the archive under that name, or index into a new --db."
             )
         self.snapshot = snapshot
         """The generation that is searched."""

@@ -197,6 +197,12 @@ class Archive:
     def _agree(self, ledger: Ledger) -> None:
         theirs, sound = ledger.stamps()
         if theirs != self.stamp:
+            if theirs.fingerprint == self.stamp.fingerprint:
+                raise EncoderMismatch(
+                    f"{self.path} was made with the encoder {theirs.encoder_id}, which has the "
+                    f"same weights as {self.stamp.encoder_id} under another name: leave --encoder "
+                    "out, or import them under the name that the archive knows."
+                )
             raise EncoderMismatch(
                 f"{self.path} was made with the encoder {theirs.encoder_id} "
                 f"({theirs.fingerprint[:12]}), not with {self.stamp.encoder_id} "

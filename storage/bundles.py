@@ -201,7 +201,12 @@ def load_stamped_encoder(stamp: EncoderStamp) -> EncoderBundle:
     Raises as `load_encoder`. Whether the weights are the same is for the caller to compare.
     """
     model_id, _, fit = stamp.encoder_id.partition("+")
-    return load_encoder(model_id.rpartition("-")[0], fit or None)
+    return load_encoder(_named_by_archive(model_id), fit or None)
+
+
+def load_stamped_sound(stamp: SoundStamp) -> SoundBundle:
+    """The sound tower that an archive names; raises as `load_encoder`."""
+    return load_sound(_named_by_archive(stamp.encoder_id))
 
 
 def load_sound(name: str) -> SoundBundle:
@@ -233,6 +238,18 @@ def load_head(name: str) -> HeadBundle:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise incomplete(manifest.path, error) from error
+
+
+def _named_by_archive(model_id: str) -> str:
+    """The name of the bundle that made an archive, which may be gone by now."""
+    name = model_id.rpartition("-")[0]
+    if name not in {folder.name for folder in installed()}:
+        raise BundleError(
+            f"The archive was made with the model {model_id}, which is not here: bring the same "
+            f"weights again under the name {name!r} (`reelseek models get` or `models import`), or "
+            "index into a new --db."
+        )
+    return name
 
 
 def _read(name: str, kind: str) -> Manifest:

@@ -6,6 +6,7 @@ A config.json can name code to run, kernels and weights to download, and sizes w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,10 @@ _ASKS_FOR_MORE = {
 }
 """Fields by which a configuration makes transformers load code, kernels or other files; what ends
 in `_file` does so too."""
+
+_MEANS_NOTHING_HERE = {"dtype", "torch_dtype", "id2label", "label2id", "num_labels"}
+"""Tensors have a type of their own, and are not rounded to another; labels are for classifiers, and
+transformers makes a table of as many as it is told."""
 
 
 def file_inside(folder: Path, name: str) -> Path | None:
@@ -115,7 +120,7 @@ def _kept(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [
         (key, value)
         for key, value in config.items()
-        if key not in _ASKS_FOR_MORE and not key.endswith("_file")
+        if key not in _ASKS_FOR_MORE | _MEANS_NOTHING_HERE and not key.endswith("_file")
     ]
 
 
@@ -124,10 +129,16 @@ def _cleaned(file: Path, key: str, value: Any, depth: int) -> Any:
         raise BundleError(f"{file} is nested too deep to describe a model: fetch it again.")
     if isinstance(value, Mapping):
         return {name: _cleaned(file, name, entry, depth + 1) for name, entry in _kept(value)}
-    if isinstance(value, list):
+    if isinstance(value, list) and not _is_size(key):
         return [_cleaned(file, key, entry, depth + 1) for entry in value]
     limit = _MAX_LAYERS if "layers" in key else _MAX_SIZE
-    is_size = key.endswith(("_size", "_dim", "_layers", "_heads", "_embeddings"))
-    if is_size and type(value) is int and not 0 < value <= limit:
-        raise BundleError(f"{file} is damaged: {ascii(key)[:60]} is {value}, which no model has.")
+    if _is_size(key) and value is not None and not (type(value) is int and 0 < value <= limit):
+        shown = ascii(value)[:60]
+        raise BundleError(f"{file} is damaged: {ascii(key)[:60]} is {shown}, which no model has.")
+    if type(value) is float and not math.isfinite(value):
+        raise BundleError(f"{file} is damaged: {ascii(key)[:60]} is {value}: fetch it again.")
     return value
+
+
+def _is_size(key: str) -> bool:
+    return key.endswith(("_size", "_dim", "_layers", "_heads", "_embeddings"))

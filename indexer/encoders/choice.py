@@ -10,6 +10,7 @@ from storage.bundles import (
     load_encoder,
     load_sound,
     load_stamped_encoder,
+    load_stamped_sound,
 )
 from storage.errors import BundleError
 from storage.records import EncoderStamp, SoundStamp
@@ -48,9 +49,9 @@ def choose_sound(name: str | None, archive: SoundStamp | None) -> SoundBundle | 
     Raises:
         BundleError: there is no such bundle, or it is damaged.
     """
-    if name is None:
-        name = archive.encoder_id.rpartition("-")[0] if archive else NO_SOUND
-    return None if name == NO_SOUND else load_sound(name)
+    if name is None and archive is not None:
+        return load_stamped_sound(archive)
+    return None if name in (None, NO_SOUND) else load_sound(name)
 
 
 def picture_encoder(bundle: EncoderBundle, precision: str = "auto") -> ImageEncoder:

@@ -154,6 +154,7 @@ def _picture_half(bundle: EncoderBundle) -> Any:
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
+                dtype=torch.float32,  # whatever config.json says: halves widen exactly
                 output_loading_info=True,
             )
     except Exception as error:  # it raises anything
@@ -175,7 +176,7 @@ def _picture_half(bundle: EncoderBundle) -> Any:
     for part in _TEXT_HALF:
         if hasattr(model, part):
             delattr(model, part)
-    return model.float().eval()
+    return model.eval()
 
 
 def _not_loaded(folder: Path, why: str) -> BundleError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -20,6 +21,9 @@ TIMEOUT_S = 30.0
 _ATTEMPTS = 5
 """In a row that bring not a byte, before fetching is given up."""
 
+_PAUSE_S = 1.0
+"""Before a server that is too busy is asked again; twice as long each time."""
+
 _CHUNK = 2**18
 _MAX_BYTES = 16 * 2**30
 
@@ -29,6 +33,10 @@ Progress = Callable[[int, int | None], None]
 
 class NotFetched(BundleError):
     """A file could not be fetched, or not completely; what came of it is kept for the next time."""
+
+
+class NotOffered(NotFetched):
+    """The server has no such file for us, and asking again would bring the same answer."""
 
 
 class WrongContent(BundleError):
@@ -87,7 +95,9 @@ def fetch(
     A part that is there already is gone on from, if the server can and the file is still the same.
 
     Raises:
-        NotFetched: there is no network, no such file, or the connection is lost again and again.
+        NotOffered: the server has no such file, or does not let us have it.
+        NotFetched: there is no network, the server stays too busy, or the connection is lost again
+            and again.
         WrongContent: the checksum is another.
         OSError: the disk is full, or the folder cannot be written.
     """
@@ -116,21 +126,31 @@ def _receive_all(url: str, part: Path, opener: Opener, progress: Progress) -> No
     failures = 0
     while True:
         before = _size(part)
+        busy = False
         try:
             if _receive(url, part, opener, progress):
                 return
             reason = "the connection was cut"
         except urllib.error.HTTPError as error:
-            if error.code not in (408, 429, 500, 502, 503, 504):
-                raise NotFetched(f"The server answers {error.code} {error.reason}") from error
-            reason = f"the server answers {error.code} {error.reason}"
+            answer = f"{error.code} {_first_line(error.reason)}".strip()
+            busy = error.code in (408, 429) or error.code >= 500
+            if not busy:
+                raise NotOffered(f"the server answers {answer}") from error
+            reason = f"the server answers {answer}"
         except urllib.error.URLError as error:
-            reason = str(getattr(error.reason, "strerror", None) or error.reason)
+            reason = _first_line(getattr(error.reason, "strerror", None) or error.reason)
         except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
-            reason = str(error) or type(error).__name__
+            reason = _first_line(error) or type(error).__name__
         failures = failures + 1 if _size(part) <= before else 0
-        if failures == _ATTEMPTS or before == _size(part) == 0:
+        if failures == _ATTEMPTS or (not busy and before == _size(part) == 0):
             raise NotFetched(reason)
+        if busy:
+            time.sleep(_PAUSE_S * 2 ** (failures - 1))
+
+
+def _first_line(reason: object) -> str:
+    """A reason fit for the middle of a sentence: urllib's own take several lines."""
+    return str(reason).strip().partition("\n")[0].strip().removesuffix(".")
 
 
 def _receive(url: str, part: Path, opener: Opener, progress: Progress) -> bool:

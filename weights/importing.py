@@ -15,10 +15,15 @@ from weights.known import KnownFile, identify
 from weights.models_folder import being_written, check_name, is_taken, name_taken, put_in_place
 from weights.moment_head_bundle import write_head
 from weights.moment_heads import HeadWishes, read_head
-from weights.recognise import Recognised, require_family
+from weights.recognise import Recognised, require_family, unwrapped
 from weights.sound_towers import read_sound_tower, write_sound_tower
 
 UNKNOWN_LICENCE = "unknown: the file does not state it"
+
+_UNWRAPPED = (
+    "It was saved inside DataParallel: the beginning `module.` that all its names share was left "
+    "out."
+)
 
 _KINDS = {CNN14: "sound", QD_DETR: "head"}
 """What a word of `--as` makes; all others make encoders."""
@@ -60,7 +65,7 @@ def import_weights(path: Path, word: str, wishes: Wishes = Wishes()) -> Imported
         BundleError: the file is refused, unreadable, of another family, or incomplete; a package
             is missing; the name is taken or impossible; or the models folder cannot be written.
     """
-    name = wishes.name or word
+    name = word if wishes.name is None else wishes.name
     check_name(name)
     if is_taken(name) and not wishes.replace:
         raise name_taken(name)
@@ -69,6 +74,8 @@ def import_weights(path: Path, word: str, wishes: Wishes = Wishes()) -> Imported
 
 def import_checkpoint(checkpoint: Checkpoint, word: str, name: str, wishes: Wishes) -> Imported:
     """The same for a checkpoint that was read already, under a name that was checked already."""
+    network = unwrapped(checkpoint)
+    checkpoint = network or checkpoint
     found = require_family(checkpoint, word)
     _refuse_empty(checkpoint)
     known = identify(checkpoint.sha256, checkpoint.git_blob)
@@ -83,6 +90,8 @@ def import_checkpoint(checkpoint: Checkpoint, word: str, name: str, wishes: Wish
             },
         )
         place = put_in_place(folder, name, wishes.replace)
+    if network is not None:
+        notes = (_UNWRAPPED, *notes)
     return Imported(read_manifest(place), known, notes)
 
 

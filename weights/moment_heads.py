@@ -22,7 +22,7 @@ _CLIP_WIDTHS = {512: "ViT-B/32", 768: "ViT-L/14"}
 """Length of a picture's vector to the tower that the features of QVHighlights were made with:
 published ones for 512; for 768 the usual choice of those who made their own."""
 
-_LONGEST_CLIP_S = 3600.0
+_SHORTEST_CLIP_S, _LONGEST_CLIP_S = 0.1, 60.0
 
 _OTHER_EXTRACTORS = ("BLIP", "C3D", "I3D", "ResNet", "VGG", "InternVideo")
 """As the folders of features are usually called that moment heads are trained from."""
@@ -64,9 +64,9 @@ def read_head(checkpoint: Checkpoint, wishes: HeadWishes, known: KnownFile | Non
     """Read off a checkpoint what it was trained on.
 
     Raises:
-        BundleError: tensors are missing, surplus or misshapen; it was trained in a way that
-            reelseek does not run; or it does not say how its input divides into picture and
-            sound, and neither does the user.
+        BundleError: tensors are missing, surplus or misshapen; what it says contradicts them or
+            makes no sense; it was trained in a way that reelseek does not run; or it does not say
+            how its input divides into picture and sound, and neither does the user.
     """
     shapes = {name: tuple(values.shape) for name, values in checkpoint.tensors.items()}
     options = _options(checkpoint)
@@ -79,6 +79,7 @@ def read_head(checkpoint: Checkpoint, wishes: HeadWishes, known: KnownFile | Non
         )
     except ValueError as error:
         raise BundleError(f"{checkpoint.path} cannot be imported as QD-DETR: {error}.") from None
+    _refuse_other_words(checkpoint.path, config.text_dim, options)
     if options.get("use_txt_pos") is True:
         config = dataclasses.replace(config, text_positions=True)
     picture_dim = config.video_dim - TEF_DIM
@@ -93,7 +94,7 @@ def read_head(checkpoint: Checkpoint, wishes: HeadWishes, known: KnownFile | Non
         variant=_variant(picture_dim, max(0, audio_dim - TEF_DIM)),
         picture_dim=picture_dim,
         sound_dim=max(0, audio_dim - TEF_DIM),
-        clip_s=_clip_length(options),
+        clip_s=_clip_length(checkpoint.path, options),
         tower=tower,
         tower_is_assumed=is_assumed,
         missing_features=missing,
@@ -231,11 +232,31 @@ def _feature_folders(options: Mapping[str, object]) -> list[str]:
     ]
 
 
-def _clip_length(options: Mapping[str, object]) -> float:
+def _refuse_other_words(path: Path, text_dim: int, options: Mapping[str, object]) -> None:
+    said = plain_int(options, "t_feat_dim")
+    if said is not None and said != text_dim:
+        raise BundleError(
+            f"{path} contradicts itself: by what it says, a word has {ascii(said)[:40]} numbers "
+            f"(t_feat_dim), and its tensors read {text_dim}: fetch or save it again."
+        )
+
+
+def _clip_length(path: Path, options: Mapping[str, object]) -> float:
+    """Seconds of a clip; the official 2 s where the file is silent."""
     length = options.get("clip_length")
-    if isinstance(length, bool) or not isinstance(length, int | float):
+    if length is None:
         return CLIP_S
-    return float(length) if 0 < length < _LONGEST_CLIP_S else CLIP_S
+    if (
+        isinstance(length, int | float)
+        and not isinstance(length, bool)
+        and _SHORTEST_CLIP_S <= length <= _LONGEST_CLIP_S  # NaN lies in no range
+    ):
+        return float(length)
+    raise BundleError(
+        f"{path} is damaged: it gives {ascii(length)[:40]} as the seconds of a clip (clip_length), "
+        f"which are {_SHORTEST_CLIP_S:g} to {_LONGEST_CLIP_S:g} in any head: fetch or save it "
+        "again."
+    )
 
 
 def _variant(picture_dim: int, sound_dim: int) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from storage.checkpoints import Checkpoint
 from storage.errors import BundleError
@@ -30,6 +34,9 @@ _RELATIVES = {
 
 _NAMED_AT_MOST = 3
 
+_DATA_PARALLEL = "module."
+"""What torch's DataParallel puts before every name of the network that it wraps."""
+
 
 @dataclass(frozen=True)
 class Recognised:
@@ -39,6 +46,42 @@ class Recognised:
     """A word of `weights.families`."""
     openai_names: bool = False
     """CLIP whose tensors have OpenAI's names, and not those of transformers."""
+
+
+class _Unwrapped(Mapping[str, NDArray[Any]]):
+    """Tensors without the beginning that all their names share; read as they are looked at."""
+
+    def __init__(self, tensors: Mapping[str, NDArray[Any]], beginning: str) -> None:
+        self._tensors = tensors
+        self._beginning = beginning
+        self._names = [name.removeprefix(beginning) for name in tensors]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._tensors[self._beginning + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def unwrapped(checkpoint: Checkpoint) -> Checkpoint | None:
+    """The checkpoint of the network itself if it was saved inside DataParallel, else None.
+
+    Only a beginning `module.` of every single name tells that; nothing is read for it.
+    """
+    names = checkpoint.tensors.keys()
+    if not names or not all(name.startswith(_DATA_PARALLEL) for name in names):
+        return None
+    return dataclasses.replace(
+        checkpoint,
+        tensors=_Unwrapped(checkpoint.tensors, _DATA_PARALLEL),
+        original_dtypes={
+            name.removeprefix(_DATA_PARALLEL): dtype
+            for name, dtype in checkpoint.original_dtypes.items()
+        },
+    )
 
 
 def recognise(checkpoint: Checkpoint) -> Recognised:

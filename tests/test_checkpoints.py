@@ -18,7 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from recordings import FIXTURES, case_folders, fixtures_folder, read_case
+from recordings import (
+    Container,
+    case_files,
+    cases_or_skip,
+    containers,
+    folders_or_skip,
+    read_case,
+)
 from weight_files import (
     GOOD_FILES,
     MODEL,
@@ -41,62 +48,64 @@ from storage.checkpoints.pickle_machine import run_pickle
 # -- recordings ------------------------------------------------------------------------------------
 
 
-def recorded_containers() -> list[Any]:
-    case_file = FIXTURES / "containers" / "case.json"
-    if not case_file.exists():
-        reason = f"no recordings in {case_file.parent}: set REELSEEK_FIXTURES"
-        return [pytest.param("", {}, marks=pytest.mark.skip(reason))]
-    files = read_case(case_file.parent)["files"]
-    return [
-        pytest.param(file, facts, id=file)
-        for file, facts in files.items()
-        if facts["expect"] != "refuse"
-    ]
+RECORDED = containers()
+REFERENCE = next((c.path for c in RECORDED.values() if c.facts["expect"] == "reference"), None)
 
 
-@pytest.mark.parametrize(("file", "facts"), recorded_containers())
-def test_every_wrapping_gives_the_same_tensors(file: str, facts: dict[str, Any]) -> None:
-    folder = fixtures_folder("containers")
-    checkpoint = read_checkpoint(folder / file)
-    assert_same(checkpoint, reference(folder / "plain.safetensors"))
-    assert checkpoint.sha256 == facts["sha256"]
+def recorded(family: str, pattern: str, what: str) -> list[Any]:
+    """Recorded files at places that match a pattern, as parameters."""
+    return folders_or_skip(case_files(family, pattern), what, family)
 
 
-def test_a_torchscript_archive_gives_the_names_of_its_state_dict() -> None:
-    folder = fixtures_folder("clip_towers")
-    checkpoint = read_checkpoint(folder / "jit_archive.pt")
-    expected = reference(folder / "weights.safetensors")
+@pytest.mark.parametrize(
+    "container",
+    cases_or_skip(
+        {name: c for name, c in RECORDED.items() if c.is_good}, "good containers", "containers"
+    ),
+)
+def test_every_wrapping_gives_the_same_tensors(container: Container) -> None:
+    if REFERENCE is None:
+        pytest.skip(f"the tensors to compare with are not recorded beside {container.path}")
+    checkpoint = read_checkpoint(container.path)
+    assert_same(checkpoint, reference(REFERENCE))
+    assert checkpoint.sha256 == container.facts["sha256"]
+
+
+@pytest.mark.parametrize("file", recorded("clip_towers", "*.pt", "TorchScript archives"))
+def test_a_torchscript_archive_gives_the_names_of_its_state_dict(file: Path) -> None:
+    official = next(file.parent.glob("*.safetensors"), None)
+    if official is None:
+        pytest.skip(f"its state dict is not recorded beside {file}")
+    checkpoint = read_checkpoint(file)
+    expected = reference(official)
     sizes = {key: checkpoint.tensors[key] for key in set(checkpoint.tensors) - set(expected)}
     assert set(sizes) <= {"input_resolution", "context_length", "vocab_size"}
     assert_same(checkpoint, expected | sizes)
-    config = read_case(folder)["config"]
+    config = read_case(file.parent)["config"]
     assert int(sizes["vocab_size"]) == config["vocab_size"]
     assert checkpoint.container == "TorchScript archive"
 
 
-def test_a_folder_of_transformers_gives_its_config() -> None:
-    folder = fixtures_folder("clip_towers") / "transformers"
-    checkpoint = read_checkpoint(folder)
-    assert_same(checkpoint, reference(folder / "model.safetensors"))
-    assert checkpoint.options == json.loads((folder / "config.json").read_text())
-    assert checkpoint.sha256 == sha256(folder / "model.safetensors")
+@pytest.mark.parametrize("config", recorded("clip_towers", "*/config.json", "Hugging Face folders"))
+def test_a_folder_of_transformers_gives_its_config(config: Path) -> None:
+    checkpoint = read_checkpoint(config.parent)
+    weights = config.with_name("model.safetensors")
+    assert_same(checkpoint, reference(weights))
+    assert checkpoint.options == json.loads(config.read_text())
+    assert checkpoint.sha256 == sha256(weights)
     assert (checkpoint.container, checkpoint.git_blob) == ("Hugging Face folder", "")
 
 
-def test_a_training_checkpoint_gives_its_network_and_its_options() -> None:
-    folders = [folder for folder in case_folders("qddetr") if any(folder.glob("*.ckpt"))]
-    assert folders, "the recordings hold no training checkpoint"
-    for folder in folders:
-        case = read_case(folder)
-        (path,) = folder.glob("*.ckpt")
-        checkpoint = read_checkpoint(path)
-        shapes = {key: array.shape for key, array in checkpoint.tensors.items()}
-        assert_same(checkpoint, recipe_weights(case["weight_seed"], shapes))
-        options = checkpoint.options["opt"]
-        assert isinstance(options, dict)
-        assert options.items() >= case["config"].items()
-        assert str(options["device"]).startswith(("cpu", "cuda"))
-        assert isinstance(checkpoint.options["epoch"], int)
+@pytest.mark.parametrize("file", recorded("qddetr", "*.ckpt", "training checkpoints"))
+def test_a_training_checkpoint_gives_its_network_and_its_options(file: Path) -> None:
+    case, checkpoint = read_case(file.parent), read_checkpoint(file)
+    shapes = {key: array.shape for key, array in checkpoint.tensors.items()}
+    assert_same(checkpoint, recipe_weights(case["weight_seed"], shapes))
+    options = checkpoint.options["opt"]
+    assert isinstance(options, dict)
+    assert options.items() >= case["config"].items()
+    assert str(options["device"]).startswith(("cpu", "cuda"))
+    assert isinstance(checkpoint.options["epoch"], int)
 
 
 def recipe_weights(seed: int, shapes: dict[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from official_frames import official_count, official_frames, official_rate
-from recordings import fixtures_folder, read_arrays
+from recordings import FIXTURES, cases_or_skip, read_arrays, recorded_file
 
 from indexer.frame import Frame
 from indexer.media import open_film
@@ -27,15 +28,34 @@ def is_turned(path: Path) -> bool:
         return film.info.rotation % 180 != 0
 
 
-FOLDER = fixtures_folder("video_frames")
-VIDEOS: dict[str, dict[str, Any]] = json.loads(
-    (FOLDER / "frames.json").read_text(encoding="utf-8")
-)["videos"]
+FOLDER = FIXTURES / "video_frames"
+VIDEOS: dict[str, dict[str, Any]] = {
+    name: facts
+    for name, facts in json.loads(
+        recorded_file("video_frames", "frames.json").read_text(encoding="utf-8")
+    )["videos"].items()
+    if (FOLDER / name).is_file()
+}
 TURNED = [name for name in VIDEOS if is_turned(FOLDER / name)]
 UPRIGHT = [name for name in VIDEOS if name not in TURNED]
-NUMBERED = [name for name, video in VIDEOS.items() if video["kind"] == "synthetic"]
+NUMBERED = [name for name, v in VIDEOS.items() if "source_frame_of_each_output" in v]
+PICTURES = FOLDER / "frames.npz"
 IS_RECORDED_SWSCALE = av.library_versions["libswscale"][0] == 9
 """libswscale 9 scales exactly as the recorded ffmpeg did."""
+
+
+def each(names: list[str], what: str) -> pytest.MarkDecorator:
+    """A test of every film of these."""
+    found = cases_or_skip({name: name for name in names}, what, "video_frames")
+    return pytest.mark.parametrize("name", found)
+
+
+def recorded_pictures() -> dict[str, str]:
+    """The whole frames that were recorded of a film that is there: `file/centre_crop_k`."""
+    if not PICTURES.is_file():
+        return {}
+    names = (re.fullmatch(r"(.+)/(centre|no)_crop_\d+", key) for key in read_arrays(PICTURES))
+    return {found[0]: found[0] for found in names if found and found[1] in VIDEOS}
 
 
 def taken(name: str) -> list[Frame]:
@@ -66,13 +86,13 @@ def assert_same_pixels(ours: NDArray[np.uint8], recorded: NDArray[np.uint8]) -> 
         assert np.abs(ours.astype(int) - recorded).mean() <= 1.0
 
 
-@pytest.mark.parametrize("name", NUMBERED)
+@each(NUMBERED, "numbered films")
 def test_the_official_frames_are_those_that_show_the_recorded_numbers(name: str) -> None:
     numbers = [number_in(frame) for frame in taken(name)]
     assert numbers == VIDEOS[name]["source_frame_of_each_output"]
 
 
-@pytest.mark.parametrize("name", NUMBERED)
+@each(NUMBERED, "numbered films")
 def test_clips_have_the_official_frames(name: str) -> None:
     """The last before each clip's centre.
 
@@ -94,7 +114,7 @@ def test_clips_have_the_official_frames(name: str) -> None:
         assert sample.frame.time_s == before_s[-1]
 
 
-@pytest.mark.parametrize("name", UPRIGHT)
+@each(UPRIGHT, "upright films")
 @pytest.mark.parametrize("crops", [True, False], ids=["centre crop", "whole"])
 def test_every_frame_has_the_official_pixels(name: str, crops: bool) -> None:
     """All of them, by their checksum: (frames, channels, height, width) bytes."""
@@ -108,18 +128,18 @@ def test_every_frame_has_the_official_pixels(name: str, crops: bool) -> None:
     assert hashlib.sha256(pixels.tobytes()).hexdigest() == recorded["sha256"]
 
 
-@pytest.mark.parametrize("key", sorted(read_arrays(FOLDER / "frames.npz")))
+@pytest.mark.parametrize("key", cases_or_skip(recorded_pictures(), "whole frames", "video_frames"))
 def test_recorded_frames_are_ours(key: str) -> None:
     name, _, place = key.partition("/")
     if name not in UPRIGHT:
         pytest.skip("the official picture of a turned film is squeezed, ours is not")
-    recorded = read_arrays(FOLDER / "frames.npz")[key]
+    recorded = read_arrays(PICTURES)[key]
     height, width = recorded.shape[:2]
     frame = taken(name)[int(place.rpartition("_")[2])]
     assert_same_pixels(frame.picture_rgb(width, height, "centre-crop"), recorded)
 
 
-@pytest.mark.parametrize("name", TURNED)
+@each(TURNED, "turned films")
 def test_a_turned_film_gives_as_many_frames_as_officially(name: str) -> None:
     frames = taken(name)
     assert len(frames) == VIDEOS[name]["centre_crop"]["frames"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from recordings import case_folders, fixtures_folder, read_arrays, read_case
+from recordings import case_files, closeness, folders_or_skip, read_arrays, read_case
 
 from storage.checkpoints import read_checkpoint
 from weights.clip_keys import architecture, to_openai, to_transformers
@@ -178,15 +178,20 @@ def test_a_tower_that_official_code_cannot_build_is_refused() -> None:
         to_transformers(openai_clip(text=(32, 1)))
 
 
-def weight_files() -> list[Path]:
-    """Every file with OpenAI's names in the recordings."""
-    folder = fixtures_folder("clip_towers")
-    folders = case_folders("clip_towers") or [folder]
-    files = [f for one in folders for f in (one / "weights.safetensors", one / "jit_archive.pt")]
-    return [file for file in files if file.exists()]
+official_weights = pytest.mark.parametrize(
+    "file",
+    folders_or_skip(
+        [
+            *case_files("clip_towers", "*.safetensors", arrays=["image_features"]),
+            *case_files("clip_towers", "*.pt", arrays=["image_features"]),
+        ],
+        "weights under OpenAI's names",
+        "clip_towers",
+    ),
+)
 
 
-@pytest.mark.parametrize("file", weight_files(), ids=lambda file: file.name)
+@official_weights
 def test_official_weights_give_official_features_in_transformers(file: Path) -> None:
     torch = pytest.importorskip("torch", reason="needs torch and transformers (.[clip])")
     transformers = pytest.importorskip("transformers", reason="needs transformers (.[clip])")
@@ -195,7 +200,7 @@ def test_official_weights_give_official_features_in_transformers(file: Path) -> 
     model.load_state_dict({n: torch.from_numpy(t.copy()) for n, t in tensors.items()}, strict=True)
 
     recorded = read_arrays(file.parent / "io.npz")
-    tolerance = read_case(file.parent)["tolerance"]
+    tolerance = closeness(read_case(file.parent)["tolerance"])
     with torch.inference_mode():
         pictures = model.get_image_features(torch.from_numpy(recorded["image_input"]))
         sentences = model.get_text_features(torch.from_numpy(recorded["token_ids"]).long())
@@ -207,13 +212,15 @@ def test_official_weights_give_official_features_in_transformers(file: Path) -> 
         np.testing.assert_allclose(given_.numpy(), recorded[name], **tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("file", weight_files(), ids=lambda file: file.name)
+@official_weights
 def test_official_names_come_back_from_the_transformers_folder(file: Path) -> None:
     official = read_checkpoint(file).tensors
     scalars = {"input_resolution", "context_length", "vocab_size"}
-    restored = to_openai(
-        read_checkpoint(file.parent / "transformers" / "model.safetensors").tensors
-    )
-    assert restored.keys() == official.keys() - scalars
-    for name, tensor in restored.items():
-        np.testing.assert_array_equal(tensor, np.asarray(official[name], np.float32))
+    folders = [config.parent for config in sorted(file.parent.glob("*/config.json"))]
+    if not folders:
+        pytest.skip(f"no folder of transformers is recorded beside {file}")
+    for folder in folders:
+        restored = to_openai(read_checkpoint(folder).tensors)
+        assert restored.keys() == official.keys() - scalars
+        for name, tensor in restored.items():
+            np.testing.assert_array_equal(tensor, np.asarray(official[name], np.float32))

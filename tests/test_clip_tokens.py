@@ -9,13 +9,21 @@ import subprocess
 import sys
 import unicodedata
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import ftfy
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from recordings import fixtures_folder, read_arrays, read_case
+from recordings import (
+    FIXTURES,
+    case_folders,
+    cases_or_skip,
+    folders_or_skip,
+    read_arrays,
+    read_case,
+)
 
 from search.text.clip_tokens import END, START, ClipTokenizer, clean, vocabulary
 from storage.errors import QueryError
@@ -23,23 +31,41 @@ from storage.errors import QueryError
 TOKENIZER = ClipTokenizer()
 
 
-def recorded_queries() -> list[dict[str, Any]]:
-    file = fixtures_folder("clip_tokens") / "queries.json"
-    queries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["queries"]
+TOKENISED = [
+    folder
+    for folder in case_folders("clip_tokens", arrays=["ids77", "ids32"])
+    if (folder / "queries.json").is_file()
+]
+recorded_queries = pytest.mark.parametrize(
+    "folder", folders_or_skip(TOKENISED, "tokenised queries", "clip_tokens")
+)
+
+
+def queries_of(folder: Path) -> list[dict[str, Any]]:
+    text = (folder / "queries.json").read_text(encoding="utf-8")
+    queries: list[dict[str, Any]] = json.loads(text)["queries"]
     return queries
+
+
+def demos() -> dict[str, dict[str, Any]]:
+    """What the demo of QD-DETR makes of sentences: JSON files beside the cases of the network."""
+    files = sorted((FIXTURES / "qddetr").glob("*.json"))
+    read = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    return {name: found for name, found in read.items() if {"items", "context_length"} <= {*found}}
 
 
 def padded(ids: list[int], context: int) -> list[int]:
     return ids + [0] * (context - len(ids))
 
 
-def test_every_recorded_query_has_the_official_ids() -> None:
-    config = read_case(fixtures_folder("clip_tokens"))["config"]
-    recorded = read_arrays(fixtures_folder("clip_tokens") / "io.npz")
+@recorded_queries
+def test_every_recorded_query_has_the_official_ids(folder: Path) -> None:
+    config = read_case(folder)["config"]
+    recorded = read_arrays(folder / "io.npz")
     context = config["context_length"]
     tokenizer = ClipTokenizer(context, config["max_valid_length"])
     for query, ids77, ids32 in zip(
-        recorded_queries(), recorded["ids77"], recorded["ids32"], strict=True
+        queries_of(folder), recorded["ids77"], recorded["ids32"], strict=True
     ):
         text = query["text"]
         assert clean(text) == query["cleaned"], text
@@ -50,9 +76,10 @@ def test_every_recorded_query_has_the_official_ids() -> None:
         assert padded(tokenizer.for_words(text), context) == ids32.tolist(), text
 
 
-def test_every_recorded_query_has_the_recorded_pieces_and_lengths() -> None:
+@recorded_queries
+def test_every_recorded_query_has_the_recorded_pieces_and_lengths(folder: Path) -> None:
     names = {number: piece for piece, number in vocabulary().items()}
-    for query in recorded_queries():
+    for query in queries_of(folder):
         text = query["text"]
         pieces = [names[number] for number in TOKENIZER.ids(text)]
         assert len(pieces) == query["bare_count"], text
@@ -62,8 +89,9 @@ def test_every_recorded_query_has_the_recorded_pieces_and_lengths() -> None:
         assert sum(number != 0 for number in words) == query["nonzero32"], text
 
 
-def test_too_long_is_refused_where_official_code_raises() -> None:
-    for query in recorded_queries():
+@recorded_queries
+def test_too_long_is_refused_where_official_code_raises(folder: Path) -> None:
+    for query in queries_of(folder):
         if query["raises_without_truncate"]:
             with pytest.raises(QueryError, match="word pieces"):
                 TOKENIZER.for_pooled(query["text"])
@@ -71,9 +99,10 @@ def test_too_long_is_refused_where_official_code_raises() -> None:
             assert TOKENIZER.for_pooled(query["text"])[0] == START
 
 
-def test_the_demo_of_qd_detr_has_the_same_ids_and_a_length_without_zeros() -> None:
-    file = fixtures_folder("qddetr") / "clip_tokens.json"
-    recorded = json.loads(file.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("recorded", cases_or_skip(demos(), "the demo's tokens", "qddetr"))
+def test_the_demo_of_qd_detr_has_the_same_ids_and_a_length_without_zeros(
+    recorded: dict[str, Any],
+) -> None:
     tokenizer = ClipTokenizer(recorded["context_length"], recorded["max_valid_length"])
     for item in recorded["items"]:
         words = tokenizer.for_words(item["text"])
@@ -81,8 +110,15 @@ def test_the_demo_of_qd_detr_has_the_same_ids_and_a_length_without_zeros() -> No
         assert sum(number != 0 for number in words) == item["valid_length"], item["text"]
 
 
-def test_the_published_example_has_the_official_ids() -> None:
-    folder = fixtures_folder("clip_preprocess") / "published_example"
+@pytest.mark.parametrize(
+    "folder",
+    folders_or_skip(
+        case_folders("clip_preprocess", fields=["labels"], arrays=["token_ids"]),
+        "labels with their tokens",
+        "clip_preprocess",
+    ),
+)
+def test_the_published_example_has_the_official_ids(folder: Path) -> None:
     recorded = read_arrays(folder / "io.npz")["token_ids"]
     for label, ids in zip(read_case(folder)["labels"], recorded, strict=True):
         assert padded(TOKENIZER.for_pooled(label), recorded.shape[1]) == ids.tolist()

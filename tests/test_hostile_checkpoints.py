@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from recordings import FIXTURES, fixtures_folder, read_case
+from recordings import FIXTURES, Container, cases_or_skip, containers
 from test_checkpoints import write_shards
 from weight_files import (
     GOOD_FILES,
@@ -64,29 +64,24 @@ def empty_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 # -- recordings ------------------------------------------------------------------------------------
 
 
-def recorded_refusals() -> list[Any]:
-    case_file = FIXTURES / "containers" / "case.json"
-    if not case_file.exists():
-        reason = f"no recordings in {case_file.parent}: set REELSEEK_FIXTURES"
-        return [pytest.param("", {}, marks=pytest.mark.skip(reason))]
-    files = read_case(case_file.parent)["files"]
-    return [
-        pytest.param(file, facts, id=file)
-        for file, facts in files.items()
-        if facts["expect"] == "refuse"
-    ]
+RECORDED = containers()
 
 
-@pytest.mark.parametrize(("file", "facts"), recorded_refusals())
-def test_every_recorded_bad_file_is_refused(file: str, facts: dict[str, Any]) -> None:
-    folder = fixtures_folder("containers")
+@pytest.mark.parametrize(
+    "container",
+    cases_or_skip(
+        {name: c for name, c in RECORDED.items() if not c.is_good}, "bad containers", "containers"
+    ),
+)
+def test_every_recorded_bad_file_is_refused(container: Container) -> None:
+    folder = container.path.parent
     before = sorted(os.listdir(folder))
-    expected = WeightsRefused if file.startswith("hostile") else WeightsUnreadable
+    expected = WeightsRefused if container.is_hostile else WeightsUnreadable
     with pytest.raises(expected) as refusal:
-        read_checkpoint(folder / file)
+        read_checkpoint(container.path)
     assert sorted(os.listdir(folder)) == before
     assert_one_sentence(str(refusal.value))
-    blocked = facts.get("torch_weights_only", "").partition("GLOBAL ")[2].split(" ")[0]
+    blocked = container.facts.get("torch_weights_only", "").partition("GLOBAL ")[2].split(" ")[0]
     assert blocked in str(refusal.value)  # names like posix.system
 
 
@@ -661,17 +656,19 @@ def test_any_row_of_instructions_is_answered_in_a_sentence(
 
 
 def test_recorded_files_survive_flips_and_cuts(tmp_path: Path) -> None:
-    folder = fixtures_folder("containers")
+    good = [container.path for container in RECORDED.values() if container.is_good]
+    if not good:
+        pytest.skip(f"no recordings of good containers in {FIXTURES / 'containers'}")
     choose = random.Random(1)
-    good = [f for f, facts in read_case(folder)["files"].items() if facts["expect"] != "refuse"]
     for file in good:
-        content = (folder / file).read_bytes()
-        edges = [*range(0, 8_000), *range(len(content) - 8_000, len(content))]
+        content = file.read_bytes()
+        end = len(content)
+        edges = sorted({*range(min(8_000, end)), *range(max(0, end - 8_000), end)})
         for at in choose.sample(edges, 60):
             flipped = bytearray(content)
             flipped[at] ^= 1 << choose.randrange(8)
             assert_refused_or_right(bytes(flipped), tmp_path, whole=False)
-        for cut in (1, 7, 100, len(content) // 2, len(content) - 1):
+        for cut in (1, 7, 100, end // 2, end - 1):
             with pytest.raises((WeightsUnreadable, WeightsRefused)):
                 read(content[:cut], tmp_path)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
-from recordings import fixtures_folder
+from recordings import Container, cases_or_skip, containers
+from test_weights_recognise import save_thin_cnn14
 
 from commands.models_text import file_size
 from weights.families import WORDS
@@ -33,8 +34,8 @@ def reelseek(run: Run, models: Path) -> Reelseek:
 
 
 @pytest.fixture
-def cnn14() -> Path:
-    return fixtures_folder("cnn14") / "thin" / "weights.safetensors"
+def cnn14(tmp_path: Path) -> Path:
+    return save_thin_cnn14(tmp_path / "weights.safetensors")
 
 
 def test_a_model_is_imported_listed_shown_verified_and_removed(
@@ -93,14 +94,19 @@ def test_damage_is_found_and_said_with_exit_code_7(
     assert reelseek("remove", "cnn14").returncode == 0
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    cases_or_skip(
+        {name: c for name, c in containers().items() if c.is_hostile}, "hostile files", "containers"
+    ),
+)
 def test_hostile_files_get_one_sentence_and_exit_code_7(
-    reelseek: Reelseek, models: Path, tmp_path: Path
+    reelseek: Reelseek, hostile: Container, tmp_path: Path
 ) -> None:
-    for file in sorted(fixtures_folder("containers").glob("hostile_*")):
-        refused = reelseek("import", file, "--as", "qd-detr")
-        assert refused.returncode == 7
-        assert refused.stderr.count("\n") == 2  # that it is read, and why not
-        assert "Error: " in refused.stderr and "which no weights file needs" in refused.stderr
+    refused = reelseek("import", hostile.path, "--as", "qd-detr")
+    assert refused.returncode == 7
+    assert refused.stderr.count("\n") == 2  # that it is read, and why not
+    assert "Error: " in refused.stderr and "which no weights file needs" in refused.stderr
     assert not list(tmp_path.rglob("*PWNED*"))
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bringing import SOUND_DIM
 from numpy.typing import NDArray
-from recordings import case_folders, fixtures_folder, read_arrays, read_case
+from recordings import case_folders, folders_or_skip, read_arrays, read_case, recorded_file
+from test_weights_recognise import save_thin_cnn14
 
 from indexer.encoders.panns import PannsEncoder
 from indexer.encoders.panns_config import FRONT_END_SHAPES, MEL_KEY, Cnn14Config
@@ -25,8 +27,7 @@ torch = pytest.importorskip("torch", reason="Cnn14 needs torch (pip install .[pa
 pytest.importorskip("librosa", reason="mel filters need librosa (pip install .[panns])")
 safetensors = pytest.importorskip("safetensors.torch")
 
-CASES = [folder for folder in case_folders("cnn14") if "widths" in read_case(folder)]
-SMALLEST = min(CASES, key=lambda folder: sum(read_case(folder)["widths"]))
+CASES = case_folders("cnn14", fields=["widths", "embedding"], arrays=["embedding_.*"])
 
 Tensors = dict[str, Any]
 
@@ -38,9 +39,30 @@ class Recorded:
     case: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
     encoder: PannsEncoder
+    waves: dict[str, NDArray[np.float32]]
+
+    def outputs(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """The recorded outputs of this name, each by the name of the wave that it belongs to."""
+        named = {name.removeprefix(prefix): array for name, array in self.arrays.items()}
+        found = {name: array for name, array in named.items() if name in self.waves}
+        if not found:
+            pytest.skip(f"the waves to this case's {prefix}* are not recorded")
+        return found
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda folder: folder.name)
+def waves_of(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Recorded waves by name, a case's own or those of cases with its seed, which share them."""
+    seed = read_case(folder).get("seed")
+    sharing = [other for other in CASES if read_case(other).get("seed") == seed]
+    return {
+        name.removeprefix("wave_"): array.astype(np.float32) / 32768
+        for other in [*sharing, folder]
+        for name, array in read_arrays(other / "io.npz").items()
+        if name.startswith("wave_")
+    }
+
+
+@pytest.fixture(scope="module", params=folders_or_skip(CASES, "Cnn14 networks", "cnn14"))
 def recorded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Recorded]:
@@ -52,7 +74,8 @@ def recorded(
         safetensors.save_file(from_recipe(case), written)
         weights = written
     stamp = SoundStamp(f"cnn14-{folder.name}", "0" * 64, case["embedding"], classes(case))
-    yield Recorded(case, read_arrays(folder / "io.npz"), PannsEncoder(weights, stamp))
+    arrays, encoder = read_arrays(folder / "io.npz"), PannsEncoder(weights, stamp)
+    yield Recorded(case, arrays, encoder, waves_of(folder))
     written.unlink(missing_ok=True)
 
 
@@ -62,7 +85,7 @@ def classes(case: dict[str, Any]) -> int:
 
 def from_recipe(case: dict[str, Any]) -> Tensors:
     """Weights from the rule that the recordings come with."""
-    spec = importlib.util.spec_from_file_location("recipe", fixtures_folder("cnn14") / "recipe.py")
+    spec = importlib.util.spec_from_file_location("recipe", recorded_file("cnn14", "recipe.py"))
     assert spec is not None and spec.loader is not None
     recipe = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(recipe)
@@ -70,17 +93,6 @@ def from_recipe(case: dict[str, Any]) -> Tensors:
         name: torch.from_numpy(np.asarray(recipe.tensor(name, tuple(facts["shape"]), case["seed"])))
         for name, facts in case["keys"].items()
         if name not in FRONT_END_SHAPES
-    }
-
-
-@pytest.fixture(scope="module")
-def waves() -> dict[str, NDArray[np.float32]]:
-    """Every recorded sound by name; cases of other widths share them."""
-    return {
-        name.removeprefix("wave_"): array.astype(np.float32) / 32768
-        for folder in CASES
-        for name, array in read_arrays(folder / "io.npz").items()
-        if name.startswith("wave_")
     }
 
 
@@ -93,14 +105,9 @@ def assert_same_embedding(
     np.testing.assert_allclose(ours, expected, rtol=0, atol=atol, err_msg=name)
 
 
-def test_embeddings_and_tags_are_the_recorded_ones(
-    recorded: Recorded, waves: dict[str, NDArray[np.float32]]
-) -> None:
-    names = [n.removeprefix("embedding_") for n in recorded.arrays if n.startswith("embedding_")]
-    assert names
-    for name in names:
-        embeddings, tags = recorded.encoder.features(waves[name][None])
-        expected = recorded.arrays[f"embedding_{name}"]
+def test_embeddings_and_tags_are_the_recorded_ones(recorded: Recorded) -> None:
+    for name, expected in recorded.outputs("embedding_").items():
+        embeddings, tags = recorded.encoder.features(recorded.waves[name][None])
         assert_same_embedding(embeddings[0], expected, recorded.case, name)
         np.testing.assert_allclose(
             tags[0],
@@ -111,17 +118,13 @@ def test_embeddings_and_tags_are_the_recorded_ones(
         )
 
 
-def test_a_track_has_the_recorded_windows(
-    recorded: Recorded, waves: dict[str, NDArray[np.float32]]
-) -> None:
-    tracks = [n.removeprefix("windows_") for n in recorded.arrays if n.startswith("windows_track")]
-    assert tracks
-    for name in tracks:
+def test_a_track_has_the_recorded_windows(recorded: Recorded) -> None:
+    for name, expected in recorded.outputs("windows_").items():
         track = SoundWindows(recorded.encoder.sample_rate)
-        windows = np.concatenate([track.push(waves[name]), track.finish()])
+        windows = np.concatenate([track.push(recorded.waves[name]), track.finish()])
         raw, _ = recorded.encoder.features(windows)
         unit, _ = recorded.encoder.encode(windows)
-        assert_same_embedding(raw, recorded.arrays[f"windows_{name}"], recorded.case, name)
+        assert_same_embedding(raw, expected, recorded.case, name)
         expected = recorded.arrays[f"windows_l2_infer_{name}"]
         assert_same_embedding(unit, expected, recorded.case, name)
         np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1.0, rtol=1e-6)
@@ -151,15 +154,15 @@ def test_sizes_are_read_off_the_recorded_tensors(recorded: Recorded) -> None:
 
 
 @pytest.fixture
-def tensors() -> Tensors:
-    """The smallest recorded network, to be spoilt."""
-    return from_recipe(read_case(SMALLEST))
+def tensors(tmp_path: Path) -> Tensors:
+    """A small random network, to be spoilt."""
+    loaded: Tensors = safetensors.load_file(save_thin_cnn14(tmp_path / "thin.safetensors"))
+    return loaded
 
 
 def encoder_with(tensors: Tensors, folder: Path) -> PannsEncoder:
-    case = read_case(SMALLEST)
     safetensors.save_file(tensors, folder / "model.safetensors")
-    stamp = SoundStamp("cnn14", "0" * 64, case["embedding"], classes(case))
+    stamp = SoundStamp("cnn14", "0" * 64, SOUND_DIM, Cnn14Config().classes)
     return PannsEncoder(folder / "model.safetensors", stamp)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings import case_folders, read_arrays, read_case
+from recordings import case_files, closeness, folders_or_skip, read_arrays, read_case
 
 pytest.importorskip("torch", reason="training needs torch")
 
@@ -26,30 +27,24 @@ from training.moment_retrieval.labels import MAX_WINDOWS, labels
 from training.moment_retrieval.loading import Loader
 
 
-def test_batches_are_the_official_ones(tmp_path: Path) -> None:
-    recorded = [f for f in case_folders("qddetr") if (f / "annotations.jsonl").exists()]
-    assert recorded
-    for folder in recorded:
-        case, arrays = read_case(folder), read_arrays(folder / "io.npz")
-        for kind in ("video", "audio"):
-            if f"{kind}_src_vid" in arrays:
-                features = tmp_path / folder.name / kind
-                assert_official_batch(folder, case, arrays, kind, features)
-
-
-def assert_official_batch(
-    folder: Path, case: dict[str, Any], arrays: Mapping[str, Any], kind: str, features: Path
-) -> None:
-    folders = published_layout(arrays, features, with_sound=kind == "audio")
-    dataset = MomentDataset.open(read_annotations(folder / "annotations.jsonl"), folders)
-    draws = Random(case["python_random_seed"])
+@pytest.mark.parametrize("kind", ["video", "audio"])
+@pytest.mark.parametrize(
+    "annotations", folders_or_skip(case_files("qddetr", "*.jsonl"), "data sets", "qddetr")
+)
+def test_batches_are_the_official_ones(annotations: Path, kind: str, tmp_path: Path) -> None:
+    case, arrays = read_case(annotations.parent), read_arrays(annotations.with_name("io.npz"))
+    if f"{kind}_src_vid" not in arrays:
+        pytest.skip(f"{annotations.parent} holds no batch with {kind}")
+    folders = published_layout(arrays, tmp_path, with_sound=kind == "audio")
+    dataset = MomentDataset.open(read_annotations(annotations), folders)
+    draws, tolerance = Random(case["python_random_seed"]), closeness(case["tolerance"])
     batch = collate([dataset.example(index, draws) for index in range(len(dataset))])
 
     inputs = {name for name in arrays if name.startswith(f"{kind}_src_")}
     assert inputs == {f"{kind}_{name}" for name in batch.inputs}
     for name, tensor in batch.inputs.items():
-        np.testing.assert_allclose(tensor, arrays[f"{kind}_{name}"], **case["tolerance"])
-    assert_official_targets(batch, arrays, kind, case["tolerance"])
+        np.testing.assert_allclose(tensor, arrays[f"{kind}_{name}"], **tolerance)
+    assert_official_targets(batch, arrays, kind, tolerance)
 
 
 def assert_official_targets(
@@ -88,9 +83,9 @@ def published_layout(
     """The recording's arrays ``raw_{kind}_{name}`` in files, as such features are published."""
     pictures: dict[str, Path] = {}
     for name, array in arrays.items():
-        if not name.startswith("raw_"):
+        if (named := re.fullmatch("raw_([^_]+)_(.+)", name)) is None:
             continue
-        kind, item = name.removeprefix("raw_").split("_", 1)
+        kind, item = named.groups()
         place = folder / kind
         place.mkdir(parents=True, exist_ok=True)
         if kind == "txt":

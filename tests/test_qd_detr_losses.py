@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings import FIXTURES, case_folders, read_arrays, read_case
+from recordings import case_folders, closeness, folders_or_skip, read_arrays, read_case
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("scipy", reason="training needs scipy")
@@ -30,21 +30,16 @@ from training.moment_retrieval.matching import (  # noqa: E402
 from training.moment_retrieval.saliency import SaliencyTargets, saliency_loss  # noqa: E402
 
 Arrays = Mapping[str, Any]
+INPUTS = [f"src_{part}{mask}" for part in ("txt", "vid", "aud") for mask in ("", "_mask")]
 
 
-def cases_with(field: str) -> list[Any]:
-    """The recordings whose case.json has a field."""
-    if not (FIXTURES / "qddetr").exists():
-        skip = pytest.mark.skip(reason=f"no recordings in {FIXTURES}: set REELSEEK_FIXTURES")
-        return [pytest.param(FIXTURES, marks=skip)]
-    return [folder for folder in case_folders("qddetr") if field in read_case(folder)]
+def with_case(field: str, what: str) -> pytest.MarkDecorator:
+    """A test of every recording whose case.json has a field."""
+    found = case_folders("qddetr", fields=[field], arrays=["pred_logits"])
+    return pytest.mark.parametrize("folder", folders_or_skip(found, what, "qddetr"))
 
 
-LOSS_CASES, STEP_CASES = cases_with("losses"), cases_with("optimiser")
-by_name = {"ids": lambda folder: folder.name}
-
-
-@pytest.mark.parametrize("folder", LOSS_CASES, **by_name)
+@with_case("losses", "losses")
 def test_every_term_is_the_official_one(folder: Path) -> None:
     case, arrays = read_case(folder), read_arrays(folder / "io.npz")
     costs, weights = costs_of(case), weights_of(case)
@@ -56,7 +51,7 @@ def test_every_term_is_the_official_one(folder: Path) -> None:
     assert overall == pytest.approx(case["loss_overall"], **approximately(case))
 
 
-@pytest.mark.parametrize("folder", LOSS_CASES, **by_name)
+@with_case("matching", "matched layers")
 def test_every_layer_is_matched_as_officially(folder: Path) -> None:
     case, arrays = read_case(folder), read_arrays(folder / "io.npz")
     outputs, targets = outputs_of(arrays), targets_of(arrays)
@@ -70,7 +65,7 @@ def test_every_layer_is_matched_as_officially(folder: Path) -> None:
         ] == case["matching"][name]
 
 
-@pytest.mark.parametrize("folder", STEP_CASES, **by_name)
+@with_case("optimiser", "training steps")
 def test_gradients_and_one_optimiser_step_are_the_official_ones(folder: Path) -> None:
     case, arrays = read_case(folder), read_arrays(folder / "io.npz")
     network = network_of(case)
@@ -194,7 +189,7 @@ def outputs_of(arrays: Arrays) -> dict[str, Any]:
     wanted = ("pred_logits", "pred_spans", "saliency_scores", "saliency_scores_neg")
     outputs: dict[str, Any] = {name: tensors[name] for name in wanted}
     outputs["video_mask"] = tensors.get("video_mask", tensors.get("in_src_vid_mask"))
-    layers = sum(name.startswith("aux") and name.endswith("pred_logits") for name in arrays)
+    layers = sum(re.fullmatch(r"aux\d+_pred_logits", name) is not None for name in arrays)
     outputs["aux_outputs"] = [
         {part: tensors[f"aux{layer}_{part}"] for part in ("pred_logits", "pred_spans")}
         for layer in range(layers)
@@ -203,7 +198,7 @@ def outputs_of(arrays: Arrays) -> dict[str, Any]:
 
 
 def targets_of(arrays: Arrays) -> Targets:
-    count = sum(name.startswith("target_spans_") for name in arrays)
+    count = sum(re.fullmatch(r"target_spans_\d+", name) is not None for name in arrays)
     spans = [torch.from_numpy(arrays[f"target_spans_{row}"]) for row in range(count)]
     if "saliency_all_labels" not in arrays:
         return Targets(spans, None)
@@ -216,11 +211,12 @@ def targets_of(arrays: Arrays) -> Targets:
 
 
 def inputs_of(arrays: Arrays) -> dict[str, Any]:
-    return {name: torch.from_numpy(array) for name, array in prefixed(arrays, "in_")}
+    named = dict(prefixed(arrays, "in_"))
+    return {name: torch.from_numpy(named[name]) for name in INPUTS if name in named}
 
 
 def assert_equal_outputs(outputs: Arrays, arrays: Arrays, case: dict[str, Any]) -> None:
-    tolerance = case["tolerance"]["losses"]
+    tolerance = closeness(case["tolerance"]["losses"])
     for name, recorded in outputs_of(arrays).items():
         if name.startswith("pred_"):
             np.testing.assert_allclose(outputs[name].detach(), recorded, **tolerance)

@@ -17,7 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from recordings import case_folders, fixtures_folder, read_arrays, read_case
+from recordings import (
+    FIXTURES,
+    case_files,
+    case_folders,
+    folders_or_skip,
+    read_arrays,
+    read_case,
+    referred_file,
+)
 
 from search.moments.qd_detr_config import QDDETRConfig
 from search.moments.qd_detr_inputs import (
@@ -40,30 +48,21 @@ torch = pytest.importorskip("torch", reason="the QD-DETR network needs torch (pi
 from search.moments.qd_detr import QDDETR  # noqa: E402
 
 INPUTS = (*INPUT_NAMES, "src_aud", "src_aud_mask")
+OUTPUTS = re.compile(r"(aux\d+_)?pred_(logits|spans)|saliency_scores(_neg)?|debug_encoder")
 Arrays = dict[str, NDArray[Any]]
 
 
 # ---------------------------------------------------------------- what the recordings hold
 
 
-def cases_with(*arrays: str) -> list[Path]:
-    """Cases whose io.npz holds one of these arrays."""
-    found = []
-    for folder in case_folders("qddetr"):
-        file = folder / "io.npz"
-        if file.exists():
-            with np.load(file) as recorded:
-                if set(arrays) & set(recorded.files):
-                    found.append(folder)
-    return found
+def case_param(folders: list[Path], what: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("folder", folders_or_skip(folders, what, "qddetr"))
 
 
-def case_param(folders: list[Path]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("folder", folders, ids=lambda folder: folder.name)
-
-
-def files_named(pattern: str) -> list[Path]:
-    return sorted(fixtures_folder("qddetr").glob(pattern))
+def published_keys() -> list[Path]:
+    """The files that name the tensors of a published network."""
+    files = sorted((FIXTURES / "qddetr").glob("*.json"))
+    return [file for file in files if "keys" in json.loads(file.read_text(encoding="utf-8"))]
 
 
 def config_of(case: dict[str, Any], **changes: Any) -> QDDETRConfig:
@@ -146,12 +145,8 @@ def weights_of(folder: Path, case: dict[str, Any]) -> dict[str, torch.Tensor]:
     source = case["weights"]
     if source == "recipe":
         return recipe_weights(config_of(case), case["weight_seed"])
-    file = folder / source
-    if not file.exists():  # it names another case, or that case's file
-        file = folder.parent / source
-        file = file / "weights.safetensors" if file.is_dir() else file
     load_file = pytest.importorskip("safetensors.torch", reason="reads .safetensors").load_file
-    return load_file(file)
+    return load_file(referred_file(folder, source, "qddetr"))
 
 
 def network_of(folder: Path, case: dict[str, Any], **changes: Any) -> QDDETR:
@@ -212,7 +207,7 @@ def recorded_row(recorded: Arrays, row: int) -> Arrays:
     return {
         name.removeprefix(prefix): value
         for name, value in recorded.items()
-        if name.startswith(prefix) and ("debug" not in name or name == f"{prefix}debug_encoder")
+        if name.startswith(prefix) and OUTPUTS.fullmatch(name.removeprefix(prefix))
     }
 
 
@@ -222,20 +217,19 @@ def run(network: QDDETR, inputs: dict[str, torch.Tensor], *, negatives: bool = F
     return flat(answer)
 
 
-NETWORK_CASES = cases_with("row0_pred_logits")
-TRAINING_CASES = [
-    folder for folder in cases_with("pred_logits") if "in_src_vid" in read_arrays(folder / "io.npz")
-]
+NETWORK_CASES = case_folders("qddetr", fields=["weights"], arrays=["row0_pred_logits"])
+TRAINING_CASES = case_folders("qddetr", arrays=["pred_logits", "in_src_vid"])
+
+each_network = case_param(NETWORK_CASES, "networks")
 
 
 # ---------------------------------------------------------------- the network
 
 
-def test_recordings_hold_network_cases() -> None:
-    assert NETWORK_CASES
-
-
-@case_param([f for f in NETWORK_CASES if {"weights_check", "inputs_check"} & read_case(f).keys()])
+@case_param(
+    [f for f in NETWORK_CASES if {"weights_check", "inputs_check"} & read_case(f).keys()],
+    "networks by recipe",
+)
 def test_recipe_draws_what_was_recorded(folder: Path) -> None:
     """First values and sums as the case gives them, so that a failure below is the network's."""
     case = read_case(folder)
@@ -254,7 +248,7 @@ def test_recipe_draws_what_was_recorded(folder: Path) -> None:
             )
 
 
-@case_param(NETWORK_CASES)
+@each_network
 def test_rows_alone(folder: Path) -> None:
     case, recorded = read_case(folder), read_arrays(folder / "io.npz")
     network, inputs = network_of(folder, case), inputs_of(case, recorded)
@@ -263,7 +257,7 @@ def test_rows_alone(folder: Path) -> None:
         assert_close(got, recorded_row(recorded, row), case["tolerance"], f"row {row}")
 
 
-@case_param(NETWORK_CASES)
+@each_network
 def test_rows_of_a_padded_batch_are_what_they_are_alone(folder: Path) -> None:
     case, recorded = read_case(folder), read_arrays(folder / "io.npz")
     network, inputs = network_of(folder, case), inputs_of(case, recorded)
@@ -276,7 +270,10 @@ def test_rows_of_a_padded_batch_are_what_they_are_alone(folder: Path) -> None:
         assert_close(valid, recorded_row(recorded, row), case["tolerance"], f"row {row}")
 
 
-@case_param([f for f in NETWORK_CASES if read_case(f).get("batch_equals_rows_officially")])
+@case_param(
+    [f for f in NETWORK_CASES if read_case(f).get("batch_equals_rows_officially")],
+    "batches that keep rows apart",
+)
 def test_saliency_against_the_next_sentence(folder: Path) -> None:
     """Only where the official batch keeps its rows apart is its negative pass a reference."""
     case, recorded = read_case(folder), read_arrays(folder / "io.npz")
@@ -291,7 +288,7 @@ def test_saliency_against_the_next_sentence(folder: Path) -> None:
     )
 
 
-@case_param(NETWORK_CASES)
+@each_network
 def test_one_video_stands_for_all_sentences(folder: Path) -> None:
     """The first video, given once and unpadded, read with every sentence of the batch."""
     case, recorded = read_case(folder), read_arrays(folder / "io.npz")
@@ -308,7 +305,7 @@ def test_one_video_stands_for_all_sentences(folder: Path) -> None:
     assert_close(first, recorded_row(recorded, 0), case["tolerance"], "row 0")
 
 
-@case_param(TRAINING_CASES)
+@case_param(TRAINING_CASES, "training steps")
 def test_outputs_in_train_mode(folder: Path) -> None:
     """With all dropout rates at 0, as these cases were recorded."""
     case, recorded = read_case(folder), read_arrays(folder / "io.npz")
@@ -318,7 +315,7 @@ def test_outputs_in_train_mode(folder: Path) -> None:
     outputs = {
         name: value
         for name, value in recorded.items()
-        if name in ("pred_logits", "pred_spans") or name.startswith(("aux", "saliency_scores"))
+        if OUTPUTS.fullmatch(name) and name != "debug_encoder"
     }
     for name in outputs:
         if name.startswith("saliency_scores"):
@@ -356,7 +353,7 @@ def graph_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Any]:
     return opened
 
 
-@case_param(PUBLISHED_SIZES)
+@case_param(PUBLISHED_SIZES, "networks of published sizes")
 def test_onnx_graph(folder: Path, graph_of: Callable[[Path], Any]) -> None:
     """Each row alone, and all of them in a batch with more padding than they need."""
     case, recorded = read_case(folder), read_arrays(folder / "io.npz")
@@ -385,7 +382,7 @@ def test_onnx_graph(folder: Path, graph_of: Callable[[Path], Any]) -> None:
 # ---------------------------------------------------------------- names, shapes, files
 
 
-@pytest.mark.parametrize("file", files_named("keys_*.json"), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", folders_or_skip(published_keys(), "published keys", "qddetr"))
 def test_published_names_and_shapes(file: Path) -> None:
     published = json.loads(file.read_text(encoding="utf-8"))
     shapes = {name: tuple(shape) for name, shape in published["keys"].items()}
@@ -403,7 +400,7 @@ def test_published_names_and_shapes(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", files_named("*/*.ckpt"), ids=lambda file: f"{file.parent.name}/{file.name}"
+    "file", folders_or_skip(case_files("qddetr", "*.ckpt"), "training checkpoints", "qddetr")
 )
 def test_official_checkpoint_file(file: Path) -> None:
     """Opens with nothing but argparse.Namespace allowed, and holds a network that fits."""
@@ -424,12 +421,12 @@ def test_official_checkpoint_file(file: Path) -> None:
 # ---------------------------------------------------------------- from outputs to an answer
 
 
-def with_answers(key: str) -> list[Path]:
-    """Cases whose case.json holds the answers under this key."""
-    return [folder for folder in case_folders("qddetr") if key in read_case(folder)]
+def with_answers(key: str, *arrays: str) -> pytest.MarkDecorator:
+    """A test of all cases whose case.json holds the answers under this key."""
+    return case_param(case_folders("qddetr", fields=[key], arrays=arrays), f"cases with {key!r}")
 
 
-@case_param(with_answers("submission"))
+@with_answers("submission", "pred_logits")
 def test_windows_as_the_evaluation_reads_them(folder: Path) -> None:
     case, outputs = read_case(folder), read_arrays(folder / "io.npz")
     for row, duration_s in enumerate(case["durations"]):
@@ -445,14 +442,14 @@ def test_windows_as_the_evaluation_reads_them(folder: Path) -> None:
         np.testing.assert_array_equal(saliency, submitted["pred_saliency_scores"])
 
 
-@case_param(with_answers("rounding"))
+@with_answers("rounding")
 def test_borders_round_to_the_even_multiple(folder: Path) -> None:
     recorded = read_case(folder)["rounding"]
     got = rounded_as_evaluated(np.array(recorded["windows_in"]))
     np.testing.assert_array_equal(got, recorded["windows_out"])
 
 
-@case_param(with_answers("nms"))
+@with_answers("nms")
 def test_official_suppression(folder: Path) -> None:
     for recorded in read_case(folder)["nms"]:
         windows = np.array(recorded["windows"], dtype=np.float64)
@@ -460,7 +457,7 @@ def test_official_suppression(folder: Path) -> None:
         np.testing.assert_array_equal(got, recorded["out"])
 
 
-@case_param(with_answers("predictions"))
+@with_answers("predictions", "raw_video")
 def test_the_demo_from_features_to_windows(folder: Path) -> None:
     """Raw features of one video and several sentences, all the way to the printed answer."""
     case, recorded = read_case(folder), read_arrays(folder / "io.npz")

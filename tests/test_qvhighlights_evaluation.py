@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from recordings import FIXTURES, fixtures_folder
+from recordings import FIXTURES, cases_or_skip, folders_or_skip
 
 from search.evaluation.average_precision import (
     average_precision_of_ranking,
@@ -31,22 +31,11 @@ LAST_DIGIT = 0.01 + 1e-9
 """The official figures have 2 decimals; where a mean lies between two, rounding may tip."""
 
 
-def edge_cases() -> list[Any]:
-    """The recorded small cases, or one skipped case that says why there are none."""
-    file = FOLDER / "edge_cases.json"
-    if not file.exists():
-        return [pytest.param({}, marks=pytest.mark.skip(reason=f"no recordings: {file} missing"))]
-    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
-    return [pytest.param(case, id=case["name"]) for case in cases]
-
-
-def published() -> list[Any]:
-    """The published prediction files that lie beside their official metrics."""
-    files = sorted(FOLDER.glob("*.preds.jsonl.gz"))
-    if not files:
-        skip = pytest.mark.skip(reason=f"no recordings: no *.preds.jsonl.gz in {FOLDER}")
-        return [pytest.param(FOLDER, marks=skip)]
-    return [pytest.param(file, id=file.name.partition(".")[0]) for file in files]
+def edge_cases() -> dict[str, dict[str, Any]]:
+    """The recorded small cases, by name."""
+    files = sorted(FOLDER.glob("*.json"))
+    contents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {case["name"]: case for content in contents for case in content.get("cases", ())}
 
 
 def read(file: Path) -> Items:
@@ -54,13 +43,29 @@ def read(file: Path) -> Items:
         return [json.loads(line) for line in lines]
 
 
+def holds(file: Path, field: str) -> bool:
+    """Whether the first line of a file has a field."""
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        return field in json.loads(next(lines, "{}"))
+
+
+def metrics_of(predictions: Path) -> Path:
+    """The official metrics that lie beside a published prediction file."""
+    return predictions.with_name(predictions.name.partition(".")[0] + ".metrics.json")
+
+
+FILES = sorted(FOLDER.glob("*.jsonl.gz"))
+ANNOTATIONS = [file for file in FILES if holds(file, "relevant_windows")]
+PUBLISHED = [f for f in FILES if holds(f, "pred_relevant_windows") and metrics_of(f).is_file()]
+
+
 def ground_truth_of(predictions: Path) -> Path:
     """The annotation file with the same queries."""
     wanted = {item["qid"] for item in read(predictions)}
-    for file in sorted(FOLDER.glob("highlight_*.jsonl.gz")):
+    for file in ANNOTATIONS:
         if {item["qid"] for item in read(file)} == wanted:
             return file
-    raise AssertionError(f"no annotations beside {predictions} have its queries")
+    pytest.skip(f"no annotations beside {predictions} have its queries")
 
 
 def assert_same(got: Any, official: Any, where: str = "metrics") -> None:
@@ -73,20 +78,22 @@ def assert_same(got: Any, official: Any, where: str = "metrics") -> None:
         assert got == pytest.approx(official, abs=LAST_DIGIT), where
 
 
-@pytest.mark.parametrize("predictions", published())
+@pytest.mark.parametrize(
+    "predictions", folders_or_skip(PUBLISHED, "predictions and metrics", "qvh_eval")
+)
 def test_published_predictions_get_their_published_figures(predictions: Path) -> None:
-    metrics = predictions.with_name(predictions.name.replace(".preds.jsonl.gz", ".metrics.json"))
+    truth = ground_truth_of(predictions)
     began = time.perf_counter()
-    got = evaluate_files(predictions, ground_truth_of(predictions))
+    got = evaluate_files(predictions, truth)
     assert time.perf_counter() - began < 10
-    assert_same(got, json.loads(metrics.read_text(encoding="utf-8")))
+    assert_same(got, json.loads(metrics_of(predictions).read_text(encoding="utf-8")))
 
 
 def backwards(submission: Items) -> bool:
     return any(w[1] < w[0] for item in submission for w in item.get("pred_relevant_windows", ()))
 
 
-@pytest.mark.parametrize("case", edge_cases())
+@pytest.mark.parametrize("case", cases_or_skip(edge_cases(), "edge cases", "qvh_eval"))
 def test_edge_cases_get_the_official_figures_or_a_sentence(case: dict[str, Any]) -> None:
     submission, truth = case["submission"], case["ground_truth"]
     if "metrics" in case and not backwards(submission):
@@ -101,9 +108,9 @@ def test_edge_cases_get_the_official_figures_or_a_sentence(case: dict[str, Any])
         assert metrics["brief"]["MR-full-mAP"] is not None
 
 
-def test_the_true_windows_of_the_test_split_are_perfect_predictions() -> None:
-    truth = read(fixtures_folder("qvh_eval") / "highlight_test_with_gt.jsonl.gz")
-    few = [item for item in truth if len(item["relevant_windows"]) <= 10]
+@pytest.mark.parametrize("annotations", folders_or_skip(ANNOTATIONS, "annotations", "qvh_eval"))
+def test_the_true_windows_of_a_split_are_perfect_predictions(annotations: Path) -> None:
+    few = [item for item in read(annotations) if len(item["relevant_windows"]) <= 10]
     submission = [
         {"qid": item["qid"], "pred_relevant_windows": [[*w, 1.0] for w in item["relevant_windows"]]}
         for item in few

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from recordings import fixtures_folder
+from test_weights_recognise import save_thin_cnn14
 
 from storage.errors import BundleError
 from weights.downloading import (
@@ -211,7 +211,7 @@ def test_what_was_fetched_is_checked_imported_and_thrown_away(
     publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs_networks()
-    publisher.content = (fixtures_folder("cnn14") / "thin" / "weights.safetensors").read_bytes()
+    publisher.content = save_thin_cnn14(tmp_path / "published.safetensors").read_bytes()
     sha256 = hashlib.sha256(publisher.content).hexdigest()
     known = KnownFile("thin", "cnn14", "a thin one", publisher.url, "here", "MIT", sha256)
     monkeypatch.setenv("REELSEEK_MODELS", str(tmp_path))

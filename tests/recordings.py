@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypedDict
 
 import numpy as np
 import pytest
@@ -140,9 +140,16 @@ def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
         return {name: arrays[name] for name in arrays.files}
 
 
-def closeness(tolerance: Mapping[str, Any]) -> dict[str, float]:
-    """`atol` and `rtol` of a recorded tolerance, without the notes that may stand beside them."""
-    return {name: float(tolerance[name]) for name in ("atol", "rtol")}
+class Closeness(TypedDict):
+    """How near two numbers must be, in numpy's words."""
+
+    atol: float
+    rtol: float
+
+
+def closeness(tolerance: Mapping[str, Any]) -> Closeness:
+    """The numbers of a recorded tolerance, without the notes that may stand beside them."""
+    return Closeness(atol=float(tolerance["atol"]), rtol=float(tolerance["rtol"]))
 
 
 def stated_atol(sentence: str) -> float:

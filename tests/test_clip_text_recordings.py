@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from recordings import case_files, closeness, folders_or_skip, read_arrays, read_case
+from recordings import Closeness, case_files, closeness, folders_or_skip, read_arrays, read_case
 
 from search.text.clip_export import export_graph, load_model
 
@@ -36,7 +36,7 @@ class Tower:
         return given
 
     @property
-    def tolerance(self) -> dict[str, float]:
+    def tolerance(self) -> Closeness:
         return closeness(self.case["tolerance"])
 
 

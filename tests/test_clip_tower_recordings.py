@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from clip_folders import as_bundle
 from numpy.typing import NDArray
-from recordings import case_files, closeness, folders_or_skip, read_arrays, read_case
+from recordings import Closeness, case_files, closeness, folders_or_skip, read_arrays, read_case
 
 torch = pytest.importorskip("torch", reason="the picture tower runs on torch")
 pytest.importorskip("transformers", reason="the picture tower is loaded by transformers")
@@ -36,11 +36,11 @@ class Recorded:
     bundle: EncoderBundle
 
     @property
-    def pixels(self) -> torch.Tensor:
+    def pixels(self) -> Any:
         return torch.from_numpy(self.arrays["image_input"])
 
     @property
-    def tolerance(self) -> dict[str, float]:
+    def tolerance(self) -> Closeness:
         return closeness(self.case["tolerance"])
 
 
@@ -65,7 +65,7 @@ def network(recorded: Recorded) -> ClipNetwork:
 
 
 def assert_close(
-    ours: NDArray[np.float32], expected: NDArray[np.float32], tolerance: dict[str, float]
+    ours: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Closeness
 ) -> None:
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, **tolerance)

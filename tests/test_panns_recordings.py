@@ -55,7 +55,7 @@ def waves_of(folder: Path) -> dict[str, NDArray[np.float32]]:
     seed = read_case(folder).get("seed")
     sharing = [other for other in CASES if read_case(other).get("seed") == seed]
     return {
-        name.removeprefix("wave_"): array.astype(np.float32) / 32768
+        name.removeprefix("wave_"): array.astype(np.float32) / np.float32(32768)
         for other in [*sharing, folder]
         for name, array in read_arrays(other / "io.npz").items()
         if name.startswith("wave_")

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
+from indexer.encoders.panns_config import Cnn14Config
 from search.moments.qd_detr_config import QDDETRConfig
 from storage.bundles import EncoderBundle, HeadBundle, ImageTower, TextTower
 from storage.checkpoints import Checkpoint
@@ -139,3 +141,22 @@ def head_bundle(
 
 def _manifest(name: str, kind: str, fields: dict[str, Any]) -> Manifest:
     return Manifest(Path(name), name, "0a1b2c3d", kind, f"the {kind}", {}, fields)
+
+
+def save_thin_cnn14(file: Path, seed: int = 0) -> Path:
+    """A Cnn14 of random numbers in official names, as a small safetensors file."""
+    random = np.random.default_rng(seed)
+
+    def drawn(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        if name.endswith("num_batches_tracked"):
+            return np.zeros(shape, np.int64)
+        values = random.standard_normal(shape)
+        if len(shape) > 1:
+            values /= np.sqrt(np.prod(shape[1:]))
+        elif name.endswith((".weight", ".running_var")):
+            values = 1 + 0.1 * np.abs(values)
+        return values.astype(np.float32)
+
+    config = Cnn14Config(widths=(4, 4, 8, 8, 16, 16), embedding=SOUND_DIM)
+    save_file({name: drawn(name, shape) for name, shape in config.shapes().items()}, file)
+    return file

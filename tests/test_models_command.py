@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bringing import save_thin_cnn14
 from conftest import Run
 from recordings import Container, cases_or_skip, containers
-from test_weights_recognise import save_thin_cnn14
 
 from commands.models_text import file_size
 from weights.families import WORDS

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from recordings import fixtures_folder
+from recordings import case_files, fixtures_folder
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("scipy", reason="training needs scipy")
@@ -183,7 +183,11 @@ def test_the_checkpoint_reads_like_a_published_one(films: MadeUp) -> None:
 
 
 def test_official_checkpoints_hold_the_same_options(films: MadeUp) -> None:
-    official = fixtures_folder("qddetr") / "checkpoint_layout" / "model_best.ckpt"
+    fixtures_folder("qddetr")  # skips where there are none
+    found = case_files("qddetr", "*.ckpt")
+    if not found:
+        pytest.skip("no recorded case of qddetr holds a checkpoint as the official code saves it")
+    official = found[0]
     with torch.serialization.safe_globals([argparse.Namespace]):
         theirs = vars(torch.load(official, weights_only=True)["opt"])
     options = parse(films.options("nowhere"), "")

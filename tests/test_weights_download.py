@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from test_weights_recognise import save_thin_cnn14
+from bringing import save_thin_cnn14
 
 from storage.errors import BundleError
 from weights.downloading import (

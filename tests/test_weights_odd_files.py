@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bringing import checkpoint_of, head_tensors
+from bringing import checkpoint_of, head_tensors, save_thin_cnn14
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from test_weights_download import needs_networks
-from test_weights_recognise import save_thin_cnn14
 
 import weights.downloading
 from search.moments.qd_detr_config import QDDETRConfig

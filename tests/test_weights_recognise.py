@@ -7,17 +7,12 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from bringing import SOUND_DIM, checkpoint_of
+from bringing import checkpoint_of
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from recordings import FIXTURES, skip
-from safetensors.numpy import save_file
 from test_clip_keys import openai_clip
 
 from indexer.encoders.panns_config import FRONT_END_SHAPES, Cnn14Config
@@ -60,25 +55,6 @@ def published_shapes(variant: str) -> dict[str, tuple[int, ...]]:
         if "keys" in recorded and recorded.get("variant") == variant:
             return {name: tuple(shape) for name, shape in recorded["keys"].items()}
     skip(f"the keys of the published head {variant!r} are not recorded in {FIXTURES / 'qddetr'}")
-
-
-def save_thin_cnn14(file: Path, seed: int = 0) -> Path:
-    """A Cnn14 of random numbers in official names, as a small safetensors file."""
-    random = np.random.default_rng(seed)
-
-    def drawn(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        if name.endswith("num_batches_tracked"):
-            return np.zeros(shape, np.int64)
-        values = random.standard_normal(shape)
-        if len(shape) > 1:
-            values /= np.sqrt(np.prod(shape[1:]))
-        elif name.endswith((".weight", ".running_var")):
-            values = 1 + 0.1 * np.abs(values)
-        return values.astype(np.float32)
-
-    config = Cnn14Config(widths=(4, 4, 8, 8, 16, 16), embedding=SOUND_DIM)
-    save_file({name: drawn(name, shape) for name, shape in config.shapes().items()}, file)
-    return file
 
 
 @pytest.mark.parametrize(

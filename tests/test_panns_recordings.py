@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bringing import SOUND_DIM
+from bringing import SOUND_DIM, save_thin_cnn14
 from numpy.typing import NDArray
 from recordings import case_folders, folders_or_skip, read_arrays, read_case, recorded_file
-from test_weights_recognise import save_thin_cnn14
 
 from indexer.encoders.panns import PannsEncoder
 from indexer.encoders.panns_config import FRONT_END_SHAPES, MEL_KEY, Cnn14Config

@@ -17,6 +17,7 @@ from bringing import (
     SOUND_DIM,
     TEXT_WIDTH,
     head_tensors,
+    save_thin_cnn14,
     save_tiny_clip,
     save_tiny_relative,
 )
@@ -32,7 +33,6 @@ from recordings import (
     read_arrays,
     read_case,
 )
-from test_weights_recognise import save_thin_cnn14
 
 import weights.importing
 from search.moments.qd_detr_config import QDDETRConfig

@@ -39,7 +39,6 @@ class SoundAligner:
         self._may_jump = may_jump
         self._position = 0
         """Samples handed out so far."""
-        self._began = False
 
     def push(self, sound: Sound) -> Iterator[NDArray[np.float32]]:
         """The next samples of the run, in pieces of bounded length."""
@@ -58,8 +57,7 @@ class SoundAligner:
             return 0.0
         expected_s = self._zero_s + self._position / self._rate
         offset_s = time_s - expected_s
-        if not self._began:  # a track may begin well before or after the picture
-            self._began = self._position > 0 or offset_s > -_TOLERANCE_S
+        if self._position == 0:  # a track may begin well before or after the picture
             return offset_s if abs(offset_s) < _LONGEST_GAP_S else 0.0
         if abs(offset_s) < _TOLERANCE_S:
             return 0.0

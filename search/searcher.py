@@ -149,12 +149,14 @@ class Searcher:
         mask[[row for row, _ in matching_videos(self.snapshot, video_glob)]] = True
         return mask
 
-    def _background(self, query: EncodedQuery) -> float:
+    def _background(self, query: EncodedQuery) -> tuple[float, float]:
+        """Mean and standard deviation of the similarities of clips all over the archive."""
         rows = np.flatnonzero(self.snapshot.clip_alive)
         if len(rows) == 0:
-            return 0.0
+            return 0.0, 0.0
         rows = rows[:: max(1, len(rows) // BACKGROUND_CLIPS)]
-        return float(similarities(self.snapshot.clip_vectors, rows, query.pooled).mean())
+        found = similarities(self.snapshot.clip_vectors, rows, query.pooled)
+        return float(found.mean()), float(found.std())
 
     def _seen(self, segments: list[SegmentHit], query: EncodedQuery) -> list[Candidate]:
         """What the moment head finds in the shortlisted segments."""
@@ -221,7 +223,7 @@ class Searcher:
         until = int(np.searchsorted(table["start_s"], span.end_s, side="left"))
         return slice(clips.start + begin, clips.start + until)
 
-    def _view(self, segment: np.void, background: float) -> SegmentView:
+    def _view(self, segment: np.void, background: tuple[float, float]) -> SegmentView:
         snapshot = self.snapshot
         first = int(segment["first_clip"])
         clips = slice(first, first + int(segment["clip_count"]))
@@ -239,7 +241,8 @@ class Searcher:
             times_s=times_s,
             scenes_s=np.stack([overlapping["start_s"], overlapping["end_s"]], axis=1),
             scene_vectors=snapshot.scene_vectors[begin:until].astype(np.float32),
-            background=background,
+            background=background[0],
+            background_deviation=background[1],
             sound=None if sound is None else sound[clips].astype(np.float32),
         )
 

@@ -26,6 +26,8 @@ class SegmentView:
     """(scenes, dim), unit length."""
     background: float
     """Mean similarity of the sentence to clips all over the archive: what chance looks like."""
+    background_deviation: float = 0.0
+    """Standard deviation of the same similarities; 0 where it was not measured."""
     sound: NDArray[np.float32] | None = None
     """(clips, sound dim), unit length, zeros for a clip without sound; None in an archive that
     keeps no sound."""
@@ -48,6 +50,11 @@ class Span:
     """Comparable across segments and videos of one query; higher is better."""
     stages: dict[str, float]
     """The figures that made the score, by name, for `--json`."""
+    probability: float | None = None
+    """How likely the span shows what the sentence says, 0 to 1, calibrated; None from a head that
+    cannot tell."""
+    curve: tuple[float, ...] = ()
+    """Saliency of each clip that the span touches, in order, as the head sees it; any scale."""
 
 
 class MomentHead(Protocol):

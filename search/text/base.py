@@ -20,6 +20,9 @@ class EncodedQuery:
     """(dim,), unit length: the whole sentence."""
     tokens: NDArray[np.float32]
     """(tokens, dim), not normalised: for moment heads that read word by word."""
+    sentence: NDArray[np.float32] | None = None
+    """(width,), unit length: the tower's own sentence vector before it was projected to pictures,
+    for a sound tower that reads it; None where the tower does not give it."""
 
     def __repr__(self) -> str:
         return f"EncodedQuery({self.text!r}, tokens={self.tokens.shape})"

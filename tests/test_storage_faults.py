@@ -132,7 +132,7 @@ class TestFullDisk:
         path = small_disk / "dbs"
         archive = Archive.create_or_open(path, STAMP)
         ballast = small_disk / "ballast"
-        ballast.write_bytes(bytes(200_000))
+        ballast.write_bytes(bytes(1_000_000))  # more than LevelDB needs to tidy up all the rest
         added = set()
         with pytest.raises(ArchiveFull, match=r"is full.*was not made.*free some space"):
             for number in range(200):
@@ -380,9 +380,9 @@ def held_by_another(hold: Callable[..., None], path: Path, seconds: float) -> It
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB, where the system lets us make one."""
+    """A file system of 2 MB, where the system lets us make one."""
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "reelseek-test", tmp_path], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "reelseek-test", tmp_path], capture_output=True
     )
     if made.returncode:
         pytest.skip("needs the right to mount a small file system")

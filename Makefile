@@ -1,4 +1,5 @@
-# The whole developer interface: demo, test, check, bench, bench-networks, quality, networks, clean.
+# The whole developer interface: demo, test, check, bench, bench-networks, bench-quality,
+# networks, train-lite, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --prefer-binary
 TORCH ?= torch==2.13.0
 NETWORKS ?= $(wildcard $(or $(REELSEEK_FIXTURES),../shared/fixtures))
 
-.PHONY: demo test check bench bench-networks quality networks clean
+.PHONY: demo test check bench bench-networks bench-quality quality networks train-lite clean
 
 # Index real footage and ask for moments in it; on your own film with
 #   make demo VIDEO=tape.mp4 QUERY="a dog in snow"
@@ -45,13 +46,38 @@ bench: $(VENV)/dev $(VENV)/footage
 bench-networks: $(VENV)/networks $(VENV)/footage
 	$(BIN)/python -m benchmarks.networks
 
-quality: $(VENV)/dev
+bench-quality quality: $(VENV)/dev
 	$(BIN)/python -m benchmarks.quality
 
 networks: $(VENV)/networks
 
+# Make the shipped encoder, sound tower and moment head from nothing; or adapt the encoder to
+# captioned pictures of your own (docs/how-to/adapt-lite.md):
+#   make train-lite IMAGES=my-pictures OUT=my-lite
+# INIT= leaves out the shipped weights that the second one starts from.
+IMAGES ?= ../shared/images
+OUT ?= my-lite
+INIT ?= storage/bundles/lite
+TRAINING := .venv-training
+train-lite: $(TRAINING)/ready
+ifeq ($(IMAGES),../shared/images)
+	$(TRAINING)/bin/python -m training.lite --images $(IMAGES) --out storage/bundles/lite
+	$(TRAINING)/bin/python -m training.lite_sound --out storage/bundles/lite-sound
+	$(if $(wildcard training/lite_moments*),$(TRAINING)/bin/python -m training.lite_moments)
+else
+	$(TRAINING)/bin/python -m training.lite --images "$(IMAGES)" --out "$(OUT)" \
+		$(if $(INIT),--init $(INIT))
+endif
+
+$(TRAINING)/ready: training/requirements.txt
+	@$(PYTHON) -m venv $(TRAINING)
+	@$(TRAINING)/bin/pip --disable-pip-version-check install --quiet $(TORCH)
+	@$(TRAINING)/bin/pip --disable-pip-version-check install --quiet \
+		-r training/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .demo build *.egg-info
+	rm -rf $(VENV) $(TRAINING) .demo build *.egg-info
 
 $(VENV)/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

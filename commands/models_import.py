@@ -9,6 +9,7 @@ import click
 from commands.models_text import file_size
 from commands.text import printable
 from weights.families import QD_DETR, WORDS
+from weights.finished import import_bundle, is_finished
 from weights.importing import Imported, Wishes, import_weights
 from weights.listing import all_models, sets_of
 from weights.moment_heads import HeadWishes
@@ -21,11 +22,21 @@ from weights.moment_heads import HeadWishes
       reelseek models import ViT-B-32.pt --as clip
       reelseek models import siglip-base-patch16-224/ --as siglip --licence Apache-2.0
       reelseek models import model_best.ckpt --as qd-detr --name my-head
+      reelseek models import my-archive-bundle/ --name mine
     """,
 )
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
-@click.option("--as", "word", required=True, type=click.Choice(WORDS), help="What FILE is.")
-@click.option("--name", help="What to call it here.  [default: the word after --as]")
+@click.option(
+    "--as",
+    "word",
+    type=click.Choice(WORDS),
+    help="What FILE is; only a finished bundle says it by itself.",
+)
+@click.option(
+    "--name",
+    help="What to call it here.  [default: the word after --as, or the name that a finished bundle "
+    "has]",
+)
 @click.option(
     "--licence",
     metavar="TEXT",
@@ -54,7 +65,7 @@ from weights.moment_heads import HeadWishes
 )
 def import_model(
     file: Path,
-    word: str,
+    word: str | None,
     name: str | None,
     licence: str | None,
     replace: bool,
@@ -64,10 +75,21 @@ def import_model(
 ) -> None:
     """Bring a model: official weights as they are published, or your own.
 
-    FILE is a .pt, .pth, .ckpt or .safetensors, or a Hugging Face folder. It is read for its
-    numbers only: whatever else it asks for is refused.
+    FILE is a .pt, .pth, .ckpt or .safetensors, a Hugging Face folder, or the folder of a finished
+    bundle, such as `python -m training.lite` writes. It is read for its numbers only: whatever
+    else it asks for is refused.
     """
     head = HeadWishes(sound_dim, heads, tower)
+    if word is None:
+        if not is_finished(file):
+            raise click.UsageError(
+                "Say with --as what FILE is: only the folder of a finished bundle (with a "
+                "manifest.json) can do without."
+            )
+        if head != HeadWishes():
+            raise click.UsageError("--sound-dim, --heads and --tower are for --as qd-detr only.")
+        report(import_bundle(file, Wishes(name, licence, replace)))
+        return
     if head != HeadWishes() and word != QD_DETR:
         raise click.UsageError("--sound-dim, --heads and --tower are for --as qd-detr only.")
     click.echo(f"Reading {printable(str(file))}", err=True)

@@ -17,6 +17,8 @@ from storage.records import CLIP_S, EncoderStamp, SoundStamp
 
 SHIPPED = Path(__file__).parent / "bundles"
 DEFAULT_ENCODER = "lite"
+DEFAULT_SOUND = "lite-sound"
+"""What a new archive of the default encoder hears with."""
 
 CONFIG = "config.json"
 """Of a Hugging Face folder, in a bundle whose picture tower transformers loads."""
@@ -68,6 +70,9 @@ class TextTower:
     """How many tokens a moment head sees at most; None for all of them."""
     pad_to: int | None = None
     """The network was trained on exactly so many tokens (SigLIP: 64); None for any number."""
+    sentence: str | None = None
+    """Name of the output for the whole sentence before it is projected to pictures, which a sound
+    tower may read: float32 (n, width of its own), unit length; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +108,58 @@ class EncoderBundle:
 
 
 @dataclass(frozen=True)
+class SoundWords:
+    """The text side of a sound tower: from an encoder's sentence vector into the sound's space."""
+
+    file: Path
+    """An ONNX graph."""
+    input: str
+    """Name of its input: float32 (n, width), `TextTower.sentence` of the encoder named below."""
+    output: str
+    """Name of its output: float32 (n, dim of the sound tower), unit length."""
+    encoder: str
+    """Name of the encoder whose text tower it was trained with."""
+    text_sha256: str
+    """Of that encoder's text file: sentence vectors of another one mean something else."""
+
+
+@dataclass(frozen=True)
+class SoundCalibration:
+    """Turns the cosine of a sentence and a clip's sound into the probability that it is heard.
+
+    The log-odds are a weighted sum of the cosine and of two numbers that the sentence alone
+    decides, measured on a bank of sounds: the mean of its cosines to all of them, and the mean to
+    the `nearest` ones. A sentence that is near everything, or near nothing, is trusted less.
+    """
+
+    bank: Path
+    """Sound vectors, float16 (rows, dim), little-endian, without a header."""
+    nearest: int
+    """How many of the bank's highest cosines are averaged."""
+    bias: float
+    cosine: float
+    bank_mean: float
+    bank_nearest: float
+
+
+@dataclass(frozen=True)
 class SoundBundle:
-    """A sound tower: PANNs Cnn14."""
+    """A sound tower: PANNs Cnn14, or a network whose vectors share a space with sentences."""
 
     manifest: Manifest
     weights: Path
     dim: int
     tags: int
-    """How many kinds of sound it names."""
+    """How many kinds of sound it names; 0 for one that has `words` instead."""
+    network: str = "panns"
+    """"panns" for the tensors of Cnn14, or "onnx" for a graph with its front end inside."""
+    input: str = ""
+    """ONNX: name of the input, float32 (n, 64000), mono at 32 kHz."""
+    output: str = ""
+    """ONNX: name of the output, float32 (n, dim), unit length."""
+    words: SoundWords | None = None
+    calibration: SoundCalibration | None = None
+    """Where there are words: how sure a cosine is."""
 
     @property
     def stamp(self) -> SoundStamp:
@@ -138,6 +187,12 @@ class HeadBundle:
     """The picture tower that it was trained with, e.g. "ViT-B/32"; None where unknown."""
     missing_features: str | None
     """Features of its input that reelseek does not compute, e.g. "SlowFast (2304 numbers)"."""
+    encoder_fingerprint: str | None = None
+    """Of the only encoder that it fits; None for a head that fits any of the tower's make."""
+    bank: Path | None = None
+    """Lite head: vectors of photos and sentences that similarities are compared with."""
+    scorer: Path | None = None
+    """Lite head: what weighs the spans that it proposes."""
 
 
 def models_folder() -> Path:
@@ -182,17 +237,26 @@ def load_encoder(name: str = DEFAULT_ENCODER, fit: str | None = None) -> Encoder
             file, or a fit that its network was not made for.
         NewerFormat: the manifest has a format this version does not know.
     """
-    manifest = _read(name, "encoder")
-    try:
-        bundle = _encoder(manifest, fit)
-    except (KeyError, TypeError, ValueError) as error:
-        raise incomplete(manifest.path, error) from error
+    bundle = encoder_of(_read(name, "encoder"), fit)
     if bundle.fit != bundle.image.fit and bundle.image.network == "onnx":
         raise BundleError(
             f"The encoder {name!r} was trained on pictures prepared by {bundle.image.fit}: "
             "leave --fit out."
         )
     return bundle
+
+
+def encoder_of(manifest: Manifest, fit: str | None = None) -> EncoderBundle:
+    """What the manifest of an encoder says, in whichever folder it lies.
+
+    Raises:
+        BundleError: it is another kind of model, or the manifest lacks something.
+    """
+    _require_kind(manifest, manifest.path.name, "encoder")
+    try:
+        return _encoder(manifest, fit)
+    except (KeyError, TypeError, ValueError) as error:
+        raise incomplete(manifest.path, error) from error
 
 
 def load_stamped_encoder(stamp: EncoderStamp) -> EncoderBundle:
@@ -213,10 +277,7 @@ def load_sound(name: str) -> SoundBundle:
     """Read the manifest of a sound tower; raises as `load_encoder`."""
     manifest = _read(name, "sound")
     try:
-        sound = manifest.fields["sound"]
-        return SoundBundle(
-            manifest, manifest.path / sound["file"], int(sound["dim"]), int(sound["tags"])
-        )
+        return _sound(manifest)
     except (KeyError, TypeError, ValueError) as error:
         raise incomplete(manifest.path, error) from error
 
@@ -235,6 +296,9 @@ def load_head(name: str) -> HeadBundle:
             clip_s=float(head.get("clip_s", CLIP_S)),
             tower=head.get("tower"),
             missing_features=head.get("missing_features"),
+            encoder_fingerprint=head.get("encoder_fingerprint"),
+            bank=manifest.path / head["bank"] if "bank" in head else None,
+            scorer=manifest.path / head["scorer"] if "scorer" in head else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise incomplete(manifest.path, error) from error
@@ -254,12 +318,16 @@ def _named_by_archive(model_id: str) -> str:
 
 def _read(name: str, kind: str) -> Manifest:
     manifest = read_manifest(find(name))
+    _require_kind(manifest, name, kind)
+    return manifest
+
+
+def _require_kind(manifest: Manifest, name: str, kind: str) -> None:
     if manifest.kind != kind:
         raise BundleError(
             f"The model {name!r} ({manifest.title}) is {_KINDS.get(manifest.kind, manifest.kind)}, "
             f"not {_KINDS[kind]}: `reelseek models list` shows what there is."
         )
-    return manifest
 
 
 def _encoder(manifest: Manifest, fit: str | None) -> EncoderBundle:
@@ -282,8 +350,45 @@ def _encoder(manifest: Manifest, fit: str | None) -> EncoderBundle:
             width=int(text.get("width", dim)),
             word_tokens=text.get("word_tokens"),
             pad_to=text.get("pad_to"),
+            sentence=text.get("sentence"),
         ),
         fit=fit or image.fit,
+    )
+
+
+def _sound(manifest: Manifest) -> SoundBundle:
+    folder, sound = manifest.path, manifest.fields["sound"]
+    network = sound.get("network", "panns")
+    if network not in ("panns", "onnx"):
+        raise ValueError(f"the network {network!r} is not known")
+    words, calibration = sound.get("words"), sound.get("calibration")
+    if network == "onnx" and (words is None or calibration is None):
+        raise ValueError("an ONNX sound tower needs words and their calibration")
+    return SoundBundle(
+        manifest=manifest,
+        weights=folder / sound["file"],
+        dim=int(sound["dim"]),
+        tags=int(sound["tags"]),
+        network=network,
+        input=sound["input"] if network == "onnx" else "",
+        output=sound["output"] if network == "onnx" else "",
+        words=words
+        and SoundWords(
+            file=folder / words["file"],
+            input=words["input"],
+            output=words["output"],
+            encoder=words["encoder"],
+            text_sha256=words["text_sha256"],
+        ),
+        calibration=calibration
+        and SoundCalibration(
+            bank=folder / calibration["bank"],
+            nearest=int(calibration["nearest"]),
+            **{
+                weight: float(calibration[weight])
+                for weight in ("bias", "cosine", "bank_mean", "bank_nearest")
+            },
+        ),
     )
 
 

@@ -267,14 +267,16 @@ def test_siglip_2_keeps_punctuation_and_its_own_side_of_filling_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "source"
-    model = save(source, "Siglip", {"max_position_embeddings": 64, "projection_size": 32})
+    text = {"max_position_embeddings": 64, "projection_size": 32, "vocab_size": 256_000}
+    model = save(source, "Siglip", text)
     pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", "a", "d", ",", "g", "o"]
     tokenizer = transformers.Siglip2Tokenizer(
         vocab={piece: number for number, piece in enumerate(pieces)}, merges=[], padding_side="left"
     )
     tokenizer.save_pretrained(source)
     expected = tokenizer("A DOG, a", padding="max_length", max_length=64)
-    made, _ = bundle(source, tmp_path / "models", monkeypatch)
+    made, facts = bundle(source, tmp_path / "models", monkeypatch)
+    assert facts.languages == made.languages == ("mul",)
     query = ClipTextEncoder(made).encode("A DOG, a")
     own = int(np.sum(expected.attention_mask))
     assert 8 in expected.input_ids  # the comma

@@ -13,20 +13,22 @@ from training import minilm, quantise
 from training.efficientnet_lite import FEATURE_WIDTH
 from training.heads import ImageHead, TextHead, unit
 
+TEXT_OUTPUTS = ["embedding", "tokens", "sentence"]
+
 
 class TextEnd(nn.Module):
-    """Hidden states (n, t, 384) and mask (n, t) to sentence vectors (n, 256) and token vectors (n,
-    t, 256).
+    """Hidden states (n, t, 384) and mask (n, t) to sentence vectors (n, 256), token vectors (n, t,
+    256), and the sentence vectors (n, 384) that the first were projected from.
     """
 
     def __init__(self, head: TextHead) -> None:
         super().__init__()
         self.head = head
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights = mask[:, :, None].to(torch.float32)
         pooled = unit((hidden * weights).sum(dim=1) / weights.sum(dim=1))
-        return self.head(pooled), self.head.project(hidden)
+        return self.head(pooled), self.head.project(hidden), pooled
 
 
 def join_image(tower: onnx.ModelProto, head: ImageHead) -> onnx.ModelProto:
@@ -39,19 +41,19 @@ def join_image(tower: onnx.ModelProto, head: ImageHead) -> onnx.ModelProto:
 
 
 def join_text(tower: onnx.ModelProto, head: TextHead) -> onnx.ModelProto:
-    """`input_ids`, `attention_mask` (n, t) int64 to `embedding` (n, 256) and `tokens` (n, t, 256)
-    float32.
+    """`input_ids`, `attention_mask` (n, t) int64 to `embedding` (n, 256), `tokens` (n, t, 256) and
+    `sentence` (n, 384) float32.
     """
     n, t = torch.export.Dim("n", max=4096), torch.export.Dim("t", max=minilm.MAX_TOKENS)
     end = quantise.export(
         TextEnd(head),
         (torch.randn(2, 7, minilm.WIDTH), torch.ones(2, 7, dtype=torch.int64)),
         ["states", "mask"],
-        ["embedding", "tokens"],
+        TEXT_OUTPUTS,
         ({0: n, 1: t}, {0: n, 1: t}),
     )
     wires = {"states": "hidden", "mask": "attention_mask"}
-    return _join(tower, end, wires, ["embedding", "tokens"])
+    return _join(tower, end, wires, TEXT_OUTPUTS)
 
 
 def shrink_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -105,7 +107,7 @@ def _join(
     read = {f"head/{theirs}": ours for theirs, ours in wires.items()}
     named = {f"head/{name}": name for name in outputs}
     for node in end.graph.node:
-        node.input[:] = [read.get(name, name) for name in node.input]
+        node.input[:] = [read.get(name, named.get(name, name)) for name in node.input]
         node.output[:] = [named.get(name, name) for name in node.output]
     graph.node.extend(end.graph.node)
     graph.initializer.extend(end.graph.initializer)

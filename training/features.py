@@ -6,13 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image
 from tokenizers import Tokenizer
 
 from training import minilm
-from training.photos import Photo, read_pictures
+from training.photos import Photo
+from training.photoset import read_pictures
 from training.views import view
 
 CHUNK = 64
@@ -49,7 +50,10 @@ def photo_features(
 def sentence_features(
     tower: bytes, tokenizer: Tokenizer, sentences: Sequence[str], workers: int
 ) -> NDArray[np.float16]:
-    """Mean-pooled unit vectors (sentences, 384) float16, as sentence-transformers makes them."""
+    """Mean-pooled unit vectors (sentences, 384) float16, as sentence-transformers makes them.
+
+    One by one, as a search does it: the int8 tower scales its activations by call.
+    """
     network = session(tower, threads=1)
     out = np.zeros((len(sentences), minilm.WIDTH), np.float16)
 

@@ -83,7 +83,10 @@ def pair_targets(groups: Tensor) -> Tensor:
 
 
 def teacher_loss(images: Tensor, classes: Tensor, scale: Tensor, beliefs: Tensor) -> Tensor:
-    """Cross-entropy between the classifier's beliefs (n, 1000) and the nearness of class names
-    (1000, d).
+    """Cross-entropy between the classifier's beliefs (n, c) and the nearness of class names (c, d).
+
+    The classes may be a part of all that the classifier knows: a picture then counts by the share
+    of its belief (the sum of its row, at most 1) that falls on them.
     """
-    return functional.cross_entropy(scale * images @ classes.T, beliefs)
+    nearness = (scale * images @ classes.T).log_softmax(dim=1)
+    return -(beliefs * nearness).sum() / beliefs.sum()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training import evaluate
+from training import evaluate, folder
 from training.evaluate import Vectors
 from training.photos import Photo
 from training.vocabulary import PROMPTS, imagenet_names, prompted
@@ -17,28 +17,44 @@ BROAD = "imagenet-sample"
 """Source judged against the first names of all 1,000 ImageNet classes."""
 
 SENTENCES = "flickr8k"
+FOLDER = folder.SOURCE
 
 EncodeSentences = Callable[[Sequence[str]], Vectors]
 
 
 def judge(photos: Sequence[Photo], vectors: Vectors, encode: EncodeSentences) -> dict[str, float]:
-    """Percentages by name; `vectors` (photos, d) belong to the photos of one split."""
-    figures = _retrieval(*_part(photos, vectors, SENTENCES), encode)
-    for source in NAMED:
-        shown, theirs = _part(photos, vectors, source)
-        names = sorted({photo.labels[0] for photo in shown})
+    """Percentages by name; `vectors` (photos, d) belong to the photos of one split.
+
+    Only sources that are among the photos are judged; a user's folder is one of them.
+    """
+    figures: dict[str, float] = {}
+    sources = {photo.source for photo in photos}
+    for source in (SENTENCES, FOLDER):
+        shown, theirs = _part(photos, vectors, source, "captions")
+        if shown:
+            figures |= _retrieval(shown, theirs, encode)
+    for source in (*NAMED, FOLDER):
+        shown, theirs = _part(photos, vectors, source, "labels")
+        if shown:
+            names = sorted({photo.labels[0] for photo in shown})
+            classes, truth = _classes(names, encode), _truth(shown, names)
+            figures[f"{source} top-1"] = evaluate.naming(theirs, classes, truth)
+    if BROAD in sources:
+        shown, theirs = _part(photos, vectors, BROAD, "labels")
+        names = [names_of_class[0] for names_of_class in imagenet_names()]
         classes, truth = _classes(names, encode), _truth(shown, names)
-        figures[f"{source} top-1"] = evaluate.naming(theirs, classes, truth)
-    shown, theirs = _part(photos, vectors, BROAD)
-    names = [names_of_class[0] for names_of_class in imagenet_names()]
-    classes, truth = _classes(names, encode), _truth(shown, names)
-    for within in (1, 5):
-        figures[f"{BROAD} top-{within}"] = evaluate.naming(theirs, classes, truth, within)
+        for within in (1, 5):
+            figures[f"{BROAD} top-{within}"] = evaluate.naming(theirs, classes, truth, within)
     return figures
 
 
-def _part(photos: Sequence[Photo], vectors: Vectors, source: str) -> tuple[list[Photo], Vectors]:
-    rows = [row for row, photo in enumerate(photos) if photo.source == source]
+def _part(
+    photos: Sequence[Photo], vectors: Vectors, source: str, words: str
+) -> tuple[list[Photo], Vectors]:
+    """Those of one source that have `words` ("captions" or "labels")."""
+    rows = [
+        row for row, photo in enumerate(photos) if photo.source == source and getattr(photo, words)
+    ]
     return [photos[row] for row in rows], vectors[rows]
 
 

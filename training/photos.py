@@ -12,6 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
+TABLE = "metadata.jsonl.gz"
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -35,7 +37,7 @@ class Photo:
 
 def read_table(root: Path) -> list[Photo]:
     """All rows, in the order of the file."""
-    with gzip.open(root / "metadata.jsonl.gz", "rt", encoding="utf-8") as lines:
+    with gzip.open(root / TABLE, "rt", encoding="utf-8") as lines:
         return [_photo(json.loads(line)) for line in lines]
 
 

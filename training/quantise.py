@@ -16,14 +16,16 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from onnxruntime.quantization import (
+from onnxruntime.quantization import (  # type: ignore[import-untyped]
     CalibrationDataReader,
     QuantFormat,
     QuantType,
     quantize_dynamic,
     quantize_static,
 )
-from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.quantization.shape_inference import (  # type: ignore[import-untyped]
+    quant_pre_process,
+)
 from torch import Tensor, nn
 
 from training.efficientnet_lite import PIXEL_MEAN, PIXEL_SCALE

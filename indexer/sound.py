@@ -64,7 +64,6 @@ class Resampler:
 
         Raises:
             ValueError: a rate that is not positive.
-            ImportError: soxr is not installed, and the rate is not 32 kHz.
         """
         if source_rate <= 0:
             raise ValueError(f"a sound track cannot have {source_rate} samples per second")

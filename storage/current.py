@@ -32,7 +32,8 @@ COLUMNS = (VIDEOS, CLIP_VECTORS, CLIP_TABLE, SCENE_VECTORS, SCENE_TABLE, SEGMENT
 SOUND_VECTORS = "sounds.f16"
 TAG_TABLE = "tags.table"
 SOUND_COLUMNS = (SOUND_VECTORS, TAG_TABLE)
-"""Only in archives that keep sound; their rows are those of CLIP_TABLE."""
+"""Only in archives that keep sound; their rows are those of CLIP_TABLE. TAG_TABLE is there only
+where the sound tower names kinds of sound."""
 
 CLIP_ROW = np.dtype([("video", "<u4"), ("start_s", "<f8"), ("end_s", "<f8")])
 SCENE_ROW = np.dtype([("video", "<u4"), ("number", "<u4"), ("start_s", "<f8"), ("end_s", "<f8")])
@@ -118,7 +119,9 @@ def empty(generation: int, epoch: str, stamp: EncoderStamp, sound: SoundStamp | 
 
 def column_names(sound: SoundStamp | None) -> tuple[str, ...]:
     """The columns of an epoch."""
-    return COLUMNS if sound is None else COLUMNS + SOUND_COLUMNS
+    if sound is None:
+        return COLUMNS
+    return COLUMNS + (SOUND_COLUMNS if sound.tags else (SOUND_VECTORS,))
 
 
 def most_likely(tags: NDArray[np.float16]) -> NDArray[np.void]:

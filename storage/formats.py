@@ -19,7 +19,11 @@ PICTURE_FORMAT = 1
 SOUND_FORMAT = 2
 """Archives that keep sound; format 1 in everything else."""
 
-FORMAT = SOUND_FORMAT
+TAGLESS_FORMAT = 3
+"""Archives whose sound tower gives vectors and names nothing, such as lite-sound's: format 2
+without the column of tags."""
+
+FORMAT = TAGLESS_FORMAT
 """The highest that we know; raised by a change that an older reelseek would misread."""
 
 Stamps = tuple[EncoderStamp, SoundStamp | None]
@@ -40,7 +44,7 @@ def stamps_to_json(stamp: EncoderStamp, sound: SoundStamp | None) -> dict[str, A
     if sound is None:
         return {"format": PICTURE_FORMAT, "encoder": encoding.stamp_to_json(stamp)}
     return {
-        "format": SOUND_FORMAT,
+        "format": SOUND_FORMAT if sound.tags else TAGLESS_FORMAT,
         "encoder": encoding.stamp_to_json(stamp),
         "sound": encoding.stamp_to_json(sound),
     }

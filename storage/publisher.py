@@ -242,7 +242,8 @@ def append_video(columns: files.Appender, row: int, item: IndexedVideo) -> None:
     columns.append(layout.SEGMENT_TABLE, segments.tobytes())
     if item.sound is not None:
         columns.append(layout.SOUND_VECTORS, _vector_rows(item.sound.vectors))
-        columns.append(layout.TAG_TABLE, layout.most_likely(item.sound.tags).tobytes())
+        if item.sound.tags.shape[1]:
+            columns.append(layout.TAG_TABLE, layout.most_likely(item.sound.tags).tobytes())
 
 
 def _vector_rows(vectors: NDArray[np.float16]) -> bytes:

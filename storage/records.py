@@ -108,7 +108,8 @@ class SoundFeatures:
     vectors: NDArray[np.float16]
     """(clips, dim): unit length before rounding; zeros for a clip without 2 s of sound."""
     tags: NDArray[np.float16]
-    """(clips, tags): how likely each kind of sound is, 0 to 1; zeros as above."""
+    """(clips, tags): how likely each kind of sound is, 0 to 1; zeros as above. No columns from a
+    tower that names nothing."""
 
     def __repr__(self) -> str:
         return f"SoundFeatures(vectors={self.vectors.shape}, tags={self.tags.shape})"
@@ -161,4 +162,4 @@ class SoundStamp:
     """Hex digest over the weights and the sizes."""
     dim: int
     tags: int
-    """How many kinds of sound it names."""
+    """How many kinds of sound it names; 0 for a tower whose vectors are compared with sentences."""

@@ -141,8 +141,10 @@ def _same(ledger: Ledger, snapshot: Snapshot, row: int, video: VideoRecord | Non
 
 def _same_sound(snapshot: Snapshot, clips: slice, sound: SoundFeatures | None) -> bool:
     vectors, tags = snapshot.sound_vectors, snapshot.sound_tags
-    if sound is None or vectors is None or tags is None:
+    if sound is None or vectors is None:
         return sound is None and vectors is None
-    return np.array_equal(vectors[clips], sound.vectors) and np.array_equal(
-        tags[clips], most_likely(sound.tags)
-    )
+    if not np.array_equal(vectors[clips], sound.vectors):
+        return False
+    if tags is None:
+        return sound.tags.size == 0
+    return np.array_equal(tags[clips], most_likely(sound.tags))

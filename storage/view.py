@@ -98,7 +98,8 @@ class Snapshot:
     of sound."""
     sound_tags: NDArray[np.void] | None = None
     """(clips, TAGS_KEPT, or as many as the tower has) of label u2, probability f2, in the order of
-    `clip_table`: what is most likely heard in each clip, by falling probability."""
+    `clip_table`: what is most likely heard in each clip, by falling probability; None where the
+    tower names nothing."""
 
     def live_videos(self) -> list[tuple[int, VideoRecord]]:
         """Video rows and records, without the removed ones, in order of indexing."""
@@ -262,5 +263,5 @@ def _snapshot(path: Path, current: Current) -> Snapshot:
         segment_alive=alive(len(segment_table), [rows.segments for rows in gone]),
         sound_stamp=current.sound,
         sound_vectors=map_column(folder, SOUND_VECTORS, current) if current.sound else None,
-        sound_tags=map_column(folder, TAG_TABLE, current) if current.sound else None,
+        sound_tags=map_column(folder, TAG_TABLE, current) if TAG_TABLE in current.columns else None,
     )

@@ -77,6 +77,23 @@ class TestWhatASearchSees:
         assert archive.snapshot().sound_tags.shape == (6, 3)
         assert verify(tmp_path) == []
 
+    def test_a_tower_that_names_nothing_has_vectors_alone(self, tmp_path):
+        nameless = dataclasses.replace(SOUND, tags=0)
+        archive = Archive.create_or_open(tmp_path, STAMP, nameless)
+        assert archive.snapshot().sound_vectors.shape == (0, SOUND.dim)
+        items = [make_video(name, clips=4, sound=nameless) for name in "ab"]
+        for item in items:
+            archive.add(item)
+        archive.remove(items[0].video.video_id)
+        before = archive.snapshot()
+        archive.rebuild_view()
+        for snapshot in (before, archive.snapshot()):
+            assert snapshot.sound_stamp == nameless and snapshot.sound_tags is None
+            heard = snapshot.sound_vectors[snapshot.clip_alive]
+            assert np.array_equal(heard, items[1].sound.vectors)
+        assert not list(tmp_path.rglob(layout.TAG_TABLE))
+        assert verify(tmp_path) == []
+
     def test_a_replaced_video_is_heard_as_it_is_now(self, archive):
         archive.add(make_video("a", clips=3, sound=SOUND))
         archive.add(make_video("b", clips=4, sound=SOUND))
@@ -191,6 +208,14 @@ class TestWhatAnArchiveWasMadeWith:
 
 
 class TestVerify:
+    def test_nameless_sound_that_differs_between_ledger_and_view_is_found(self, tmp_path):
+        nameless = dataclasses.replace(SOUND, tags=0)
+        a = make_video("a", sound=nameless)
+        Archive.create_or_open(tmp_path, STAMP, nameless).add(a)
+        rows = encoding.pack_vectors(a.sound.vectors[::-1])
+        _put(tmp_path, f"embedding/{a.video.video_id}/sounds", rows)
+        assert verify(tmp_path) == [f"video {a.video.video_id} is not the same in ledger and view"]
+
     @pytest.mark.parametrize("kind", ["sounds", "tags"])
     def test_sound_that_differs_between_ledger_and_view_is_found(self, archive, kind):
         a = make_video("a", sound=SOUND)
@@ -270,6 +295,18 @@ class TestFormats:
         }
         for fields in (json.loads(_payload(archive.path, "settings")), _current(archive.path)):
             assert fields["format"] == 2 and fields["sound"] == stamp
+
+    def test_one_whose_tower_names_nothing_is_kept_from_versions_that_want_tags(
+        self, tmp_path, monkeypatch
+    ):
+        nameless = dataclasses.replace(SOUND, tags=0)
+        Archive.create_or_open(tmp_path, STAMP, nameless)
+        assert json.loads(_payload(tmp_path, "settings"))["format"] == 3
+        assert _current(tmp_path)["format"] == 3
+        monkeypatch.setattr(formats, "FORMAT", 2)
+        for look in (open_snapshot, Archive.open, verify, stamps_of):
+            with pytest.raises(NewerFormat, match=r"format 3; this one reads up to 2\): update"):
+                look(tmp_path)
 
     def test_a_version_that_knows_format_1_only_refuses_it_in_words(self, archive, monkeypatch):
         archive.add(make_video("a", sound=SOUND))

@@ -16,8 +16,6 @@ from indexer.pipeline import Fixity, IndexSettings, index_film
 from storage.errors import BundleError
 from storage.records import IndexedVideo, Location
 
-pytest.importorskip("soxr", reason="resampling needs soxr (pip install '.[panns]')")
-
 LOW, HIGH = 300.0, 6000.0
 FIXITY = Fixity(Location("/film", 1, 1), "0" * 64)
 

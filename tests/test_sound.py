@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,6 @@ from numpy.typing import NDArray
 from recordings import case_folders, folders_or_skip, read_arrays, read_case, stated_atol
 
 from indexer.sound import SAMPLE_RATE, WINDOW_SAMPLES, Resampler, SoundWindows, mono
-
-needs_soxr = pytest.mark.skipif(
-    find_spec("soxr") is None,
-    reason="resampling needs soxr (pip install .[panns])",
-)
 
 RATES = (8_000, 11_025, 12_345, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 
@@ -48,7 +42,6 @@ RESAMPLED = [
 ]
 
 
-@needs_soxr
 @pytest.mark.parametrize("chunk", [1, 7, 1024, 1_000_000])
 @pytest.mark.parametrize("folder", folders_or_skip(RESAMPLED, "resampled sound", "cnn14"))
 def test_resampled_sound_is_what_librosa_load_gave(folder: Path, chunk: int) -> None:
@@ -68,7 +61,6 @@ def test_resampled_sound_is_what_librosa_load_gave(folder: Path, chunk: int) -> 
     np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance)
 
 
-@needs_soxr
 @settings(max_examples=40, deadline=None)
 @given(rate=st.sampled_from(RATES), tenths=st.integers(0, 45), data=st.data())
 def test_chunks_make_no_difference(rate: int, tenths: int, data: st.DataObject) -> None:
@@ -78,7 +70,6 @@ def test_chunks_make_no_difference(rate: int, tenths: int, data: st.DataObject) 
     assert np.array_equal(windows_of(rate, in_chunks(sound, borders)), whole)
 
 
-@needs_soxr
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("short", [-1, 0, 1])
 def test_windows_are_the_whole_ones_of_the_resampled_track(rate: int, short: int) -> None:
@@ -179,7 +170,8 @@ def test_an_array_of_another_number_of_channels_is_refused() -> None:
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     script = (
-        "import sys, indexer.sound, indexer.encoders.panns, search.sound_words, storage.audioset\n"
+        "import sys, indexer.sound, indexer.encoders.panns, indexer.encoders.lite_sound\n"
+        "import search.sound_words, storage.audioset\n"
         "heavy = {'torch', 'librosa', 'soxr', 'safetensors', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

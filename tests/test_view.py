@@ -241,7 +241,7 @@ def test_a_view_of_a_newer_format_is_refused_in_words(tmp_path):
     fields = json.loads(current.read_text().splitlines()[0])
     current.write_text(json.dumps({"format": 7, "epoch": fields["epoch"]}))
     for look in (open_snapshot, Archive.open, verify):
-        with pytest.raises(NewerFormat, match=r"format 7; this one reads up to 2\): update"):
+        with pytest.raises(NewerFormat, match=r"format 7; this one reads up to \d\): update"):
             look(tmp_path)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from indexer.encoders.base import ImageEncoder
 from indexer.listening import SoundEncoder
 from storage.bundles import (
+    DEFAULT_ENCODER,
+    DEFAULT_SOUND,
     EncoderBundle,
     SoundBundle,
     load_encoder,
@@ -13,7 +15,8 @@ from storage.bundles import (
     load_stamped_sound,
 )
 from storage.errors import BundleError
-from storage.records import EncoderStamp, SoundStamp
+from storage.formats import Stamps
+from storage.records import EncoderStamp
 
 NO_SOUND = "none"
 
@@ -39,19 +42,26 @@ def choose_pictures(
     return load_encoder(name or known, fit)
 
 
-def choose_sound(name: str | None, archive: SoundStamp | None) -> SoundBundle | None:
+def choose_sound(
+    name: str | None, pictures: EncoderBundle, archive: Stamps | None
+) -> SoundBundle | None:
     """The sound tower to index with; None for no sound.
 
     Arguments:
-        name: of a bundle, or "none"; None for the one that made the archive, none if it is new.
-        archive: what made the archive; None for a new one, and for one without sound.
+        name: of a bundle, or "none"; None for what made the archive, and in a new archive for
+            `lite-sound` beside the encoder `lite`, no sound beside any other.
+        pictures: the encoder to index with.
+        archive: what made the archive; None for a new one.
 
     Raises:
         BundleError: there is no such bundle, or it is damaged.
     """
-    if name is None and archive is not None:
-        return load_stamped_sound(archive)
-    return None if name in (None, NO_SOUND) else load_sound(name)
+    if name is not None:
+        return None if name == NO_SOUND else load_sound(name)
+    if archive is None:
+        return load_sound(DEFAULT_SOUND) if pictures.manifest.name == DEFAULT_ENCODER else None
+    _, heard_with = archive
+    return load_stamped_sound(heard_with) if heard_with else None
 
 
 def picture_encoder(bundle: EncoderBundle, precision: str = "auto") -> ImageEncoder:
@@ -77,6 +87,10 @@ def picture_encoder(bundle: EncoderBundle, precision: str = "auto") -> ImageEnco
 
 def sound_encoder(bundle: SoundBundle) -> SoundEncoder:
     """The sound tower of a bundle; weights are loaded when they are first needed."""
+    if bundle.network == "onnx":
+        from indexer.encoders.lite_sound import LiteSoundEncoder
+
+        return LiteSoundEncoder(bundle)
     from indexer.encoders.panns import PannsEncoder
 
     return PannsEncoder(bundle.weights, bundle.stamp)

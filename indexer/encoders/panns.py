@@ -107,7 +107,6 @@ class PannsEncoder:
 def _load(weights: Path) -> tuple[LogMel, Cnn14, torch.device]:
     try:
         import librosa  # noqa: F401
-        import soxr  # noqa: F401
         import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file

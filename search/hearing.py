@@ -1,95 +1,90 @@
-"""Sound tags as words: which clips are heard to hold what a sentence names.
+"""What is heard of a sentence: how surely each clip of an archive holds the sound it speaks of.
 
-A sentence that names kinds of sound ("dog barking", "applause") is looked up among the tags that
-the sound tower gave each clip. What is heard lifts moments found by their pictures, and a run of
-clips that is heard for itself becomes a moment of its own (docs/adr/0014).
+An archive's sound tower either names what it hears (tags, as Cnn14 does: `hearing_tags`) or shares
+a space with sentences (as `lite-sound` does: `hearing_space`). Both give the same: a probability
+for each clip, and how far the sentence asks for a sound at all. How that is weighed against the
+pictures is in `fusion`, what becomes a moment by sound alone in `hearing_runs`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.sound_words import heard_labels
-from storage.audioset import labels
+from search.text.base import EncodedQuery, TextEncoder
+from storage.bundles import load_stamped_encoder
 from storage.view import Snapshot
 
-AUDIBLE = 0.2
-"""Evidence from which on a clip counts as holding the sound."""
 
-MOST_RUNS = 64
-"""At most so many moments are found by sound alone, the loudest in evidence first."""
+@dataclass(frozen=True, repr=False)
+class Heard:
+    """What is heard of one sentence."""
+
+    evidence: NDArray[np.float32]
+    """(clip rows,) P(the sentence's sound is heard in the clip), 0 to 1; 0 for a clip without sound
+    and for one of a removed video."""
+    asked: float
+    """How far the sentence asks for a sound, 0 to 1: "applause" does, "a man in a red coat" does
+    not."""
+    chance: float
+    """Mean evidence over the clips of the archive: what a clip drawn at random has."""
+    part: Heard | None = None
+    """The same for that part of the sentence that asks most for a sound: "a window shattering" of
+    "a man on a ladder and a window shattering"; None where that is the whole sentence."""
+
+    @property
+    def told(self) -> Heard:
+        """What tells moments of like pictures apart: the part, if there is one."""
+        return self if self.part is None else self.part
+
+    def __repr__(self) -> str:
+        return f"Heard(clips={len(self.evidence)}, asked={self.asked:.2f})"
 
 
-@dataclass(frozen=True)
-class Run:
-    """Consecutive clips of one video in which a named sound is heard."""
+class Ears(Protocol):
+    """The sound side of one archive."""
 
-    video_row: int
-    clips: slice
-    """Rows of the clip table."""
-    evidence: float
-    """The highest of its clips, 0 to 1."""
+    def listen(self, snapshot: Snapshot, query: EncodedQuery) -> Heard | None:
+        """What is heard of a sentence; None where it asks for nothing that could be heard.
+
+        Raises:
+            QueryError: the sentence is longer than the sound's text tower reads.
+        """
 
 
-def evidence(snapshot: Snapshot, sentence: str) -> NDArray[np.float32] | None:
-    """How surely each clip holds a sound that the sentence names.
+def open_ears(snapshot: Snapshot, words: TextEncoder) -> Ears | None:
+    """The ears that the sound stamp of an archive asks for; None where it keeps no sound.
 
-    Returns:
-        (clip rows,) between 0 and 1: the tag's probability times how fully the sentence names it;
-        None where the archive keeps no sound, or the sentence names none.
+    Args:
+        words: the text tower of the archive's pictures.
+
+    Raises:
+        BundleError: the tower that made the sound's vectors is not here, or damaged.
+        EncoderMismatch: the one of that name is another.
     """
-    tags = snapshot.sound_tags
-    if tags is None:
+    stamp = snapshot.sound_stamp
+    if stamp is None:
         return None
-    named = heard_labels(sentence, labels())
-    if not named:
+    if stamp.tags:
+        from search.hearing_tags import TagEars
+
+        return TagEars()
+    from search.hearing_asks import load_asks
+    from search.hearing_space import SpaceEars
+    from search.sound_text import sound_text
+
+    encoder = load_stamped_encoder(snapshot.stamp)
+    sentences = sound_text(stamp, encoder)
+    if sentences is None:
         return None
-    found = np.zeros(len(tags), dtype=np.float32)
-    for label, weight in named.items():
-        probability = np.where(tags["label"] == label, tags["probability"], 0).max(axis=1)
-        np.maximum(found, weight * probability.astype(np.float32), out=found)
-    found[~snapshot.clip_alive] = 0.0
-    return found
+    text_sha256 = encoder.manifest.checksums.get(encoder.text.file.name)
+    return SpaceEars(sentences, words, load_asks(text_sha256))
 
 
-def audible(found: NDArray[np.float32]) -> float:
-    """The highest evidence of some clips; 0 where it is too little to count."""
-    highest = float(found.max(initial=0.0))
-    return highest if highest >= AUDIBLE else 0.0
-
-
-def lifted(score: float, heard: float) -> float:
-    """The score of what is seen and heard: its own once more, times the evidence.
-
-    Cosines can be negative: their size counts, here and in `alone`, so that more evidence is always
-    more score.
-    """
-    return score + abs(score) * heard
-
-
-def alone(best: float, heard: float) -> float:
-    """The score of what is only heard: that of the best picture, less what the evidence lacks."""
-    return best - abs(best) * (1.0 - heard)
-
-
-def runs(
-    snapshot: Snapshot, found: NDArray[np.float32], videos: NDArray[np.bool_] | None
-) -> list[Run]:
-    """The runs of audible clips, surest first; `videos` is a mask over video rows."""
-    loud = found >= AUDIBLE
-    owner = snapshot.clip_table["video"]
-    if videos is not None:
-        loud &= videos[owner]
-    if not loud.any():
-        return []
-    follows = loud[1:] & loud[:-1] & (owner[1:] == owner[:-1])
-    starts = np.flatnonzero(loud & ~np.concatenate([[False], follows]))
-    ends = np.flatnonzero(loud & ~np.concatenate([follows, [False]])) + 1
-    made = [
-        Run(int(owner[start]), slice(start, end), float(found[start:end].max()))
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
-    return sorted(made, key=lambda run: (-run.evidence, run.clips.start))[:MOST_RUNS]
+def chance_of(evidence: NDArray[np.float32], snapshot: Snapshot) -> float:
+    """Mean evidence of the clips that count; 0 in an empty archive."""
+    clips = int(np.count_nonzero(snapshot.clip_alive))
+    return float(evidence.sum(dtype=np.float64)) / clips if clips else 0.0

@@ -78,19 +78,37 @@ def heard_labels(sentence: str, labels: Sequence[str]) -> dict[int, float]:
     Returns:
         Index of a label to a weight above 0, at most 1: how fully its wording is covered.
     """
-    spoken = _forms_by_place(sentence)
-    matches = [
-        match
-        for index, label in enumerate(labels)
-        for name in _names(label)
-        for match in _matches(index, name, spoken)
-    ]
+    matches = _all_matches(sentence, tuple(labels))
     weights: dict[int, float] = {}
     for match in matches:
         within = any(match.places < other.places for other in matches)
         weight = match.weight * (_WITHIN if within else 1.0)
         weights[match.label] = max(weight, weights.get(match.label, 0.0))
     return weights
+
+
+def named_share(sentence: str, labels: Sequence[str]) -> float:
+    """How much of a sentence names sounds: the share of its words that make up names, 0 to 1.
+
+    All of "dog barking", a third of "a dog in deep snow". A word counts as fully as its name does.
+    """
+    total = len(_words(sentence))
+    by_place: dict[int, float] = {}
+    for match in _all_matches(sentence, tuple(labels)):
+        for place in match.places:
+            by_place[place] = max(match.weight, by_place.get(place, 0.0))
+    return sum(by_place.values()) / total if total else 0.0
+
+
+@lru_cache(maxsize=64)
+def _all_matches(sentence: str, labels: tuple[str, ...]) -> tuple[_Match, ...]:
+    spoken = _forms_by_place(sentence)
+    return tuple(
+        match
+        for index, label in enumerate(labels)
+        for name in _names(label)
+        for match in _matches(index, name, spoken)
+    )
 
 
 def _words(text: str) -> list[str]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from commands.markdown_text import as_text
 from commands.models_text import file_size, licence_of
 from commands.options import json_option
+from commands.terminal import say
 from commands.text import printable
 from storage.bundles import find
 from storage.manifest import Manifest, read_manifest
@@ -23,6 +25,7 @@ Rows = list[tuple[str, str]]
 @click.command(
     epilog="""\b
     Examples:
+      reelseek models info lite
       reelseek models info clip
       reelseek models info qd-detr --json
     """
@@ -30,7 +33,11 @@ Rows = list[tuple[str, str]]
 @click.argument("name")
 @json_option
 def info(name: str, as_json: bool) -> None:
-    """Show what a model is, where it comes from, its terms, and what it works with."""
+    """Show what a model is, where it comes from, its terms, and what it works with.
+
+    One that ships with reelseek has a model card: what it was trained on, how well it does, and
+    what it cannot do. It is printed below the facts.
+    """
     manifest = read_manifest(find(name))
     sets = [found for found in sets_of(all_models()) if name in found.members]
     if as_json:
@@ -49,7 +56,7 @@ def info(name: str, as_json: bool) -> None:
         click.echo(f"{label.ljust(width)}  {printable(value)}")
     card = manifest.path / MODEL_CARD
     if card.is_file():
-        click.echo(f"\n{card.read_text(encoding='utf-8').strip()}")
+        say(f"\n{as_text(card.read_text(encoding='utf-8').strip())}")
 
 
 def _facts(manifest: Manifest) -> Rows:
@@ -70,7 +77,10 @@ def _facts(manifest: Manifest) -> Rows:
             rows += _head(manifest.fields.get("head", {}))
         case "sound":
             sound = manifest.fields.get("sound", {})
-            rows.append(("gives", f"{sound.get('dim')} numbers and {sound.get('tags')} tags"))
+            tags = f" and {sound['tags']} tags" if sound.get("tags") else ""
+            rows.append(("gives", f"{sound.get('dim')} numbers{tags}"))
+            if words := sound.get("words"):
+                rows.append(("reads sentences of", str(words.get("encoder"))))
     rows += [(f"licence of {part}", terms) for part, terms in licence_of(manifest).items()]
     if "file" in origin:
         rows.append(("made from", f"{origin['file']} ({origin.get('container')})"))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from commands.options import db_option, json_option
-from commands.text import clock, shown_path, table
+from commands.search_explain import moment_lines, video_lines
+from commands.search_json import moments_object, videos_object
+from commands.search_table import moment_rows, percent, video_rows
+from commands.terminal import say
+from commands.text import counted, printable
+from search.answer import DEFAULT_MIN_CONFIDENCE, Answer, answer, least_confidence
+from search.language import refuse_unread
 from search.moments.choice import AUTO, choose_head
-from search.searcher import Hit, Searcher, VideoHit
+from search.searcher import Searcher
 from search.text.choice import text_encoder
 from storage.archive import open_snapshot
 from storage.bundles import load_stamped_encoder
@@ -24,12 +29,17 @@ from storage.view import Snapshot
       reelseek search "pass miss scene"
       reelseek search "a dog in snow" --top 3 --video 'holiday*.mp4'
       reelseek search "interview in an office" --by video
+      reelseek search "car on fire" --min-confidence 0.6 --explain
       reelseek search "car on fire" --json | jq '.hits[0]'
     """
 )
 @click.argument("query")
 @click.option(
-    "--top", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many hits."
+    "--top",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="How many rows. Copies, and other hits of the same scene, are in the row of the best.",
 )
 @click.option("--video", metavar="GLOB", help="Only in videos whose path, file name or id fits.")
 @click.option(
@@ -44,38 +54,101 @@ from storage.view import Snapshot
     default=AUTO,
     show_default=True,
     metavar="NAME",
-    help="What finds the exact moments in the shortlisted segments: watershed, or a QD-DETR that "
-    "`models import` brought; auto takes one that fits the archive, else watershed.",
+    help="What finds the exact moments in the shortlisted segments: lite-moments, watershed, or a "
+    "QD-DETR that `models import` brought; auto takes one that fits the archive, else watershed.",
 )
+@click.option(
+    "--min-confidence",
+    metavar="P",
+    type=click.FloatRange(0.0, 1.0),
+    help="How likely a hit must be right, 0 to 1, to count as a match.  [default: what the head "
+    f"recommends, else {DEFAULT_MIN_CONFIDENCE}]",
+)
+@click.option("--all", "everything", is_flag=True, help="Show what is less likely as well.")
+@click.option("--explain", is_flag=True, help="Say under each row which stage put it where.")
 @json_option
 @db_option
 def search(
-    query: str, top: int, video: str | None, by: str, head: str, as_json: bool, db: Path
+    query: str,
+    top: int,
+    video: str | None,
+    by: str,
+    head: str,
+    min_confidence: float | None,
+    everything: bool,
+    explain: bool,
+    as_json: bool,
+    db: Path,
 ) -> None:
     """Find the moments in which QUERY is seen, best first.
 
-    Works while `index add` runs and on an archive that cannot be written to.
+    Where nothing is likely to be what was asked for, it says so and shows the nearest misses. Works
+    while `index add` runs and on an archive that cannot be written to.
     """
     snapshot = open_snapshot(db)
     encoder = load_stamped_encoder(snapshot.stamp)
+    refuse_unread(query, encoder)
     moment_head = choose_head(head, encoder, snapshot.sound_stamp)
     searcher = Searcher(snapshot, text_encoder(encoder), moment_head)
-    hits: list[Hit] | list[VideoHit]
     if by == "video":
-        hits = searcher.videos(query, top, video)
-        listing = _video_listing(hits)
-    else:
-        hits = searcher.moments(query, top, video)
-        listing = _moment_listing(hits)
+        if min_confidence is not None:
+            click.echo("Whole videos have no probability: --min-confidence is not used.", err=True)
+        videos = searcher.videos(query, top, video)
+        if as_json:
+            click.echo(json.dumps(videos_object(query, db, snapshot, videos)))
+        elif videos:
+            notes = [video_lines(hit) for hit in videos] if explain else []
+            say(_listing(video_rows(videos), notes))
+        else:
+            _say_empty()
+        return
+    least = least_confidence(min_confidence, moment_head)
+    found = answer(searcher, query, top, video, least, everything)
+    head_id = moment_head.head_id
+    if min_confidence is not None and found.rows and found.min_confidence is None:
+        click.echo(
+            f"The head {head_id} gives no calibrated probabilities: --min-confidence is not used.",
+            err=True,
+        )
     if as_json:
-        head_id = None if by == "video" else moment_head.head_id
-        click.echo(json.dumps(_as_object(query, db, snapshot, head_id, hits)))
-    elif hits:
-        click.echo(listing)
-        if by == "moment":
-            click.echo(_models(snapshot, moment_head.head_id), err=True)
+        click.echo(json.dumps(moments_object(query, db, snapshot, head_id, found)))
+    elif found.rows:
+        if found.matched is False:
+            say(_nothing(query, found))
+        notes = [moment_lines(row, found, head_id) for row in found.rows] if explain else []
+        say(_listing(moment_rows(found.rows), notes))
+        if found.weaker:
+            click.echo(_weaker(found), err=True)
+        click.echo(_models(snapshot, head_id), err=True)
     else:
-        click.echo("The archive is empty: `reelseek index add FILE` puts a video in.", err=True)
+        _say_empty()
+
+
+def _listing(table: list[str], notes: list[list[str]]) -> str:
+    """The table, with the notes of each row below it."""
+    header, *rows = table
+    if not notes:
+        return "\n".join(table)
+    pairs = zip(rows, notes, strict=True)
+    return "\n".join([header, *(line for row, own in pairs for line in (row, *own))])
+
+
+def _nothing(query: str, found: Answer) -> str:
+    return (
+        f'Nothing in the archive matches "{printable(query)}".\n'
+        f"The nearest misses, none of them {percent(found.min_confidence)} sure:"
+    )
+
+
+def _weaker(found: Answer) -> str:
+    return (
+        f"{counted(found.weaker, 'weaker hit')} not shown (less than "
+        f"{percent(found.min_confidence)} sure): --all shows what there is."
+    )
+
+
+def _say_empty() -> None:
+    click.echo("The archive is empty: `reelseek index add FILE` puts a video in.", err=True)
 
 
 def _models(snapshot: Snapshot, head_id: str) -> str:
@@ -84,72 +157,3 @@ def _models(snapshot: Snapshot, head_id: str) -> str:
     if snapshot.sound_stamp is not None:
         parts.append(f"sound: {snapshot.sound_stamp.encoder_id}")
     return ", ".join([*parts, f"moments: {head_id}."])
-
-
-def _moment_listing(hits: list[Hit]) -> str:
-    by_sound = any("sound" in hit.found_by for hit in hits)
-    rows = [
-        (
-            str(hit.rank),
-            f"{hit.score:.3f}",
-            shown_path(hit.video.path),
-            f"{clock(hit.start_s)}–{clock(hit.end_s)}",
-            str(hit.scene),
-            *([" + ".join(hit.found_by)] if by_sound else []),
-        )
-        for hit in hits
-    ]
-    header = ("rank", "score", "file", "start–end", "scene", *(["found by"] if by_sound else []))
-    return table(header, rows, right=[0, 1, 4])
-
-
-def _video_listing(hits: list[VideoHit]) -> str:
-    rows = [
-        (
-            str(hit.rank),
-            f"{hit.score:.3f}",
-            shown_path(hit.video.path),
-            f"{clock(hit.start_s)}–{clock(hit.end_s)}",
-            str(hit.best_scene),
-            f"{hit.best_scene_score:.3f}",
-        )
-        for hit in hits
-    ]
-    header = ("rank", "score", "file", "best scene start–end", "scene", "its score")
-    return table(header, rows, right=[0, 1, 4, 5])
-
-
-def _as_object(
-    query: str, db: Path, snapshot: Snapshot, head: str | None, hits: list[Hit] | list[VideoHit]
-) -> dict[str, Any]:
-    return {
-        "query": query,
-        "database": str(db.absolute()),
-        "encoder": snapshot.stamp.encoder_id,
-        "sound": snapshot.sound_stamp and snapshot.sound_stamp.encoder_id,
-        "head": head,
-        "generation": snapshot.generation,
-        "hits": [_hit_object(hit) for hit in hits],
-    }
-
-
-def _hit_object(hit: Hit | VideoHit) -> dict[str, Any]:
-    scene, stages = (
-        (hit.scene, hit.stages) if isinstance(hit, Hit) else (hit.best_scene, _stages(hit))
-    )
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 4),
-        "video_id": hit.video.video_id,
-        "path": hit.video.path,
-        "start_s": round(hit.start_s, 3),
-        "end_s": round(hit.end_s, 3),
-        "scene": scene,
-        **({"found_by": list(hit.found_by)} if isinstance(hit, Hit) else {}),
-        "stages": {name: round(value, 4) for name, value in stages.items()},
-    }
-
-
-def _stages(hit: VideoHit) -> dict[str, float]:
-    heard = {"heard": hit.heard} if hit.heard else {}
-    return {"best_scene_similarity": hit.best_scene_score, **heard}

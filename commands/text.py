@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,11 +40,24 @@ def counted(count: int, noun: str) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Columns under a header; the columns numbered in `right` are flushed right."""
     lines = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
+
+    def padded(number: int, cell: str) -> str:
+        blanks = " " * (widths[number] - columns(cell))
+        return blanks + cell if number in right else cell + blanks
+
     return "\n".join(
-        "  ".join(
-            cell.rjust(width) if number in right else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
+        "  ".join(padded(number, cell) for number, cell in enumerate(line)).rstrip()
         for line in lines
+    )
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a line takes: two for a Chinese character, none for an accent
+    that stands on the letter before it."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
     )

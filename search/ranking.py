@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from search.moments.base import Span
 
 NMS_IOU = 0.5
@@ -29,14 +31,17 @@ def rank(candidates: Iterable[Candidate], top: int) -> list[Candidate]:
     """
     ordered = sorted(candidates, key=_order)
     kept: list[Candidate] = []
+    spans = np.zeros(min(top, len(ordered)), [("video", "i8"), ("start", "f8"), ("end", "f8")])
     for candidate in ordered:
         if len(kept) == top:
             break
-        if not any(
-            candidate.video_row == better.video_row
-            and temporal_iou(candidate.span, better.span) >= NMS_IOU
-            for better in kept
-        ):
+        span = candidate.span
+        better = spans[: len(kept)]
+        shared_s = np.minimum(better["end"], span.end_s) - np.maximum(better["start"], span.start_s)
+        whole_s = np.maximum(better["end"], span.end_s) - np.minimum(better["start"], span.start_s)
+        repeats = (better["video"] == candidate.video_row) & (shared_s >= NMS_IOU * whole_s)
+        if not (repeats & (shared_s > 0)).any():
+            spans[len(kept)] = (candidate.video_row, span.start_s, span.end_s)
             kept.append(candidate)
     return kept
 

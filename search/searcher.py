@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search import hearing
-from search.moments.base import MomentHead, SegmentView, Span
+from search.copies import Footage, chance_similarity
+from search.footage import Background, footage, segment_view, unit
+from search.hearing import Heard, open_ears
+from search.hearing_moments import video_score, with_sound
+from search.hits import Hit as Hit
+from search.hits import VideoHit as VideoHit
+from search.moments.base import MomentHead
 from search.ranking import Candidate, rank
 from search.shortlist import SegmentHit, shortlist, similarities
 from search.text.base import EncodedQuery, TextEncoder
@@ -25,35 +32,13 @@ SHORTLIST_SEGMENTS = 64
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A moment, ready to be shown."""
+class Found:
+    """All moments that a search found, best first, and what they were measured against."""
 
-    rank: int
-    score: float
-    video: VideoRecord
-    start_s: float
-    end_s: float
-    scene: int
-    """Number of the scene that the moment lies in, or most of it."""
-    found_by: tuple[str, ...]
-    """What speaks for it: "picture", "sound", or both."""
-    stages: dict[str, float]
-    """What each stage of the search found, by name."""
-
-
-@dataclass(frozen=True)
-class VideoHit:
-    """A whole video, ranked by the mean similarity of its scenes, and by what is heard in it."""
-
-    rank: int
-    score: float
-    video: VideoRecord
-    best_scene: int
-    best_scene_score: float
-    start_s: float
-    end_s: float
-    heard: float
-    """How surely a sound that the sentence names is heard in it, 0 to 1."""
+    hits: tuple[Hit, ...]
+    background: Background
+    segments: int
+    """How many segments were shortlisted for the moment head."""
 
 
 class Searcher:
@@ -75,6 +60,7 @@ class Searcher:
         """The generation that is searched."""
         self._encoder = encoder
         self._head = head
+        self._ears = open_ears(snapshot, encoder)
 
     def moments(self, sentence: str, top: int, video_glob: str | None = None) -> list[Hit]:
         """The best `top` moments, best first.
@@ -83,17 +69,36 @@ class Searcher:
             QueryError: the sentence is empty or too long.
             VideoNotFound: no video matches `video_glob`.
         """
+        return list(self.found(sentence, top, video_glob, top).hits)
+
+    def found(
+        self, sentence: str, top: int, video_glob: str | None = None, most: int | None = None
+    ) -> Found:
+        """What `moments` takes the best from: everything that was found on the way to `top` moments
+        (`most` of it, if given), and what it was measured against.
+
+        Raises as `moments`.
+        """
         query = self._encoder.encode(sentence)
         videos = self._matching(video_glob)
         segments = shortlist(self.snapshot, query.pooled, videos, max(SHORTLIST_SEGMENTS, top))
-        candidates = self._seen(segments, query)
-        heard = hearing.evidence(self.snapshot, sentence)
+        background = self._background(query)
+        candidates = self._seen(segments, query, background)
+        heard = self._listen(query)
         if heard is not None:
-            candidates = self._heard(candidates, heard, videos)
-        return [
-            self._hit(number, candidate)
-            for number, candidate in enumerate(rank(candidates, top), start=1)
-        ]
+            candidates = with_sound(self.snapshot, candidates, heard, background, videos)
+        ranked = rank(candidates, len(candidates) if most is None else most)
+        hits = (self._hit(number, candidate) for number, candidate in enumerate(ranked, start=1))
+        return Found(tuple(hits), background, len(segments))
+
+    def footage(self, hit: Hit) -> Footage:
+        """What a moment shows, for comparing it with others."""
+        return footage(self.snapshot, hit)
+
+    @cached_property
+    def chance(self) -> float:
+        """Mean cosine of two clips of the archive."""
+        return chance_similarity(unit(self.snapshot.clip_vectors[self._sample]))
 
     def videos(self, sentence: str, top: int, video_glob: str | None = None) -> list[VideoHit]:
         """The best `top` videos by the mean similarity of their scenes, best first.
@@ -112,34 +117,31 @@ class Searcher:
             wanted = wanted & matching[snapshot.scene_table["video"]]
         rows = np.flatnonzero(wanted)
         scores = similarities(snapshot.scene_vectors, rows, query.pooled)
-        evidence = hearing.evidence(snapshot, sentence)
+        background = self._background(query)
+        heard = self._listen(query)
         groups = _groups(snapshot.scene_table["video"][rows])
-        most = max((float(scores[own].mean()) for _, own in groups), default=0.0)
         hits = []
         for video_row, own in groups:
             best = int(own[np.argmax(scores[own])])
             scene = snapshot.scene_table[rows[best]]
-            heard = self._heard_in(video_row, evidence)
-            score = float(scores[own].mean())
-            if heard:
-                score = max(hearing.lifted(score, heard), hearing.alone(most, heard))
-            hits.append((score, float(scores[best]), video_row, scene, heard))
-        hits.sort(key=lambda hit: (-hit[0], hit[2]))
-        return [
-            VideoHit(
-                number,
+            seen = float(scores[own].mean())
+            clips = snapshot.video_rows[video_row].clips
+            score, sure = video_score(seen, float(scores[best]), heard, clips, background)
+            hit = VideoHit(
+                0,
                 score,
                 self._video(video_row),
                 int(scene["number"]),
-                best_score,
+                float(scores[best]),
                 float(scene["start_s"]),
                 float(scene["end_s"]),
-                heard,
+                sure,
+                seen,
+                len(own),
             )
-            for number, (score, best_score, video_row, scene, heard) in enumerate(
-                hits[:top], start=1
-            )
-        ]
+            hits.append((-score, video_row, hit))
+        hits.sort(key=lambda found: found[:2])
+        return [replace(hit, rank=rank) for rank, (_, _, hit) in enumerate(hits[:top], start=1)]
 
     def _matching(self, video_glob: str | None) -> NDArray[np.bool_] | None:
         """Mask over video rows of the videos whose path, file name or id fits the pattern."""
@@ -149,20 +151,25 @@ class Searcher:
         mask[[row for row, _ in matching_videos(self.snapshot, video_glob)]] = True
         return mask
 
-    def _background(self, query: EncodedQuery) -> tuple[float, float]:
-        """Mean and standard deviation of the similarities of clips all over the archive."""
+    @cached_property
+    def _sample(self) -> NDArray[np.int64]:
+        """Rows of clips all over the archive."""
         rows = np.flatnonzero(self.snapshot.clip_alive)
-        if len(rows) == 0:
-            return 0.0, 0.0
-        rows = rows[:: max(1, len(rows) // BACKGROUND_CLIPS)]
-        found = similarities(self.snapshot.clip_vectors, rows, query.pooled)
-        return float(found.mean()), float(found.std())
+        return rows[:: max(1, len(rows) // BACKGROUND_CLIPS)]
 
-    def _seen(self, segments: list[SegmentHit], query: EncodedQuery) -> list[Candidate]:
+    def _background(self, query: EncodedQuery) -> Background:
+        if len(self._sample) == 0:
+            return Background(0.0, 0.0)
+        found = similarities(self.snapshot.clip_vectors, self._sample, query.pooled)
+        return Background(float(found.mean()), float(found.std()))
+
+    def _seen(
+        self, segments: Sequence[SegmentHit], query: EncodedQuery, background: Background
+    ) -> list[Candidate]:
         """What the moment head finds in the shortlisted segments."""
-        background = self._background(query)
         rows = self.snapshot.segment_table[[segment.row for segment in segments]]
-        found = self._head.find_all([self._view(row, background) for row in rows], query)
+        views = [segment_view(self.snapshot, row, background) for row in rows]
+        found = self._head.find_all(views, query)
         return [
             Candidate(
                 int(row["video"]),
@@ -183,68 +190,8 @@ class Searcher:
             for span in spans
         ]
 
-    def _heard(
-        self,
-        seen: list[Candidate],
-        evidence: NDArray[np.float32],
-        videos: NDArray[np.bool_] | None,
-    ) -> list[Candidate]:
-        """Lift what is heard as well as seen, and add what is heard alone."""
-        best = max((candidate.span.score for candidate in seen), default=1.0)
-        lifted = []
-        for candidate in seen:
-            span = candidate.span
-            heard = hearing.audible(evidence[self._clips_of(candidate.video_row, span)])
-            if heard:
-                score = hearing.lifted(span.score, heard)
-                span = replace(span, score=score, stages={**span.stages, "heard": heard})
-            lifted.append(replace(candidate, span=span))
-        for run in hearing.runs(self.snapshot, evidence, videos):
-            clips = self.snapshot.clip_table[run.clips]
-            span = Span(
-                float(clips["start_s"][0]),
-                float(clips["end_s"][-1]),
-                hearing.alone(best, run.evidence),
-                {"heard": run.evidence},
-            )
-            lifted.append(Candidate(run.video_row, span, -1))
-        return lifted
-
-    def _heard_in(self, video_row: int, evidence: NDArray[np.float32] | None) -> float:
-        if evidence is None:
-            return 0.0
-        return hearing.audible(evidence[self.snapshot.video_rows[video_row].clips])
-
-    def _clips_of(self, video_row: int, span: Span) -> slice:
-        """Rows of the clips that a span shares time with."""
-        clips = self.snapshot.video_rows[video_row].clips
-        table = self.snapshot.clip_table[clips]
-        begin = int(np.searchsorted(table["end_s"], span.start_s, side="right"))
-        until = int(np.searchsorted(table["start_s"], span.end_s, side="left"))
-        return slice(clips.start + begin, clips.start + until)
-
-    def _view(self, segment: np.void, background: tuple[float, float]) -> SegmentView:
-        snapshot = self.snapshot
-        first = int(segment["first_clip"])
-        clips = slice(first, first + int(segment["clip_count"]))
-        times_s = np.stack(
-            [snapshot.clip_table["start_s"][clips], snapshot.clip_table["end_s"][clips]], axis=1
-        )
-        own = snapshot.video_rows[segment["video"]].scenes
-        scenes = snapshot.scene_table[own]
-        begin = own.start + int(np.searchsorted(scenes["end_s"], times_s[0, 0], side="right"))
-        until = own.start + int(np.searchsorted(scenes["start_s"], times_s[-1, 1], side="left"))
-        overlapping = snapshot.scene_table[begin:until]
-        sound = snapshot.sound_vectors
-        return SegmentView(
-            vectors=snapshot.clip_vectors[clips].astype(np.float32),
-            times_s=times_s,
-            scenes_s=np.stack([overlapping["start_s"], overlapping["end_s"]], axis=1),
-            scene_vectors=snapshot.scene_vectors[begin:until].astype(np.float32),
-            background=background[0],
-            background_deviation=background[1],
-            sound=None if sound is None else sound[clips].astype(np.float32),
-        )
+    def _listen(self, query: EncodedQuery) -> Heard | None:
+        return None if self._ears is None else self._ears.listen(self.snapshot, query)
 
     def _video(self, row: int) -> VideoRecord:
         video = self.snapshot.videos[row]
@@ -267,6 +214,9 @@ class Searcher:
             int(scenes["number"][int(shared_s.argmax())]),
             tuple(name for name, found in by.items() if found),
             span.stages,
+            span.probability,
+            span.curve,
+            candidate.video_row,
         )
 
 

@@ -28,7 +28,7 @@ from scenedetect.detectors import (  # type: ignore[import-untyped]
     ContentDetector,
 )
 
-from benchmarks.footage import TAPES, footage_folder
+from benchmarks.footage import footage_folder, tapes_in
 from indexer.media import open_film
 from indexer.scenes import ADAPTIVE, CONTENT_27, CONTENT_31, DEFAULT, SceneCutter
 
@@ -152,7 +152,8 @@ def truths(folder: Path) -> Iterator[tuple[str, list[float], list[list[float]]]]
     """(file, hard cuts, soft changes) of every judged file."""
     known = json.loads((folder / "cuts.json").read_text())
     left_out = set(known["clips_not_judged"])
-    entries = {f"{tape}.mp4": known[f"{tape}.mp4"] for tape in TAPES} | known["clips"]
+    tapes = [f"{tape}.mp4" for tape in tapes_in(folder)]
+    entries = {tape: known[tape] for tape in tapes if tape in known} | known["clips"]
     for name, entry in entries.items():
         if name not in left_out:
             yield name, entry["hard"], entry["soft"]

@@ -16,15 +16,15 @@ WATERSHED = "watershed"
 def choose_head(name: str, encoder: EncoderBundle, sound: SoundStamp | None) -> MomentHead:
     """The head for an archive of this encoder and sound tower.
 
-    "auto" takes a brought head that fits, one that hears before one that does not, then by name;
-    where none fits, "watershed", which needs no weights.
+    "auto" takes a head that fits, one that hears before one that does not, then by name; where
+    none fits, "watershed", which needs no weights.
 
     Raises:
         BundleError: there is no head of that name, or it is damaged.
         EncoderMismatch: the head that was named does not fit the archive.
     """
     if name == AUTO:
-        fitting = [head for head in _brought() if misfit(head, encoder, sound) is None]
+        fitting = [head for head in _installed() if misfit(head, encoder, sound) is None]
         fitting.sort(key=lambda head: (head.sound_dim == 0, head.manifest.name))
         return _opened(fitting[0]) if fitting else _watershed()
     if name == WATERSHED:
@@ -35,7 +35,7 @@ def choose_head(name: str, encoder: EncoderBundle, sound: SoundStamp | None) -> 
     return _opened(head)
 
 
-def _brought() -> list[HeadBundle]:
+def _installed() -> list[HeadBundle]:
     """All heads that can be read; a damaged one is no reason not to answer with another."""
     heads = []
     for folder in installed():
@@ -54,6 +54,13 @@ def _watershed() -> MomentHead:
 
 
 def _opened(head: HeadBundle) -> MomentHead:
+    if head.bank is not None and head.scorer is not None:
+        from search.moments.bank import Bank
+        from search.moments.lite_head import LiteHead
+        from search.moments.scorer import Scorer
+
+        bank, scorer = Bank.load(head.bank), Scorer.load(head.scorer)
+        return LiteHead(head.file, bank, scorer, head.manifest.model_id)
     from search.moments.reranker import QdDetrHead
 
     return QdDetrHead(

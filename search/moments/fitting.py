@@ -22,6 +22,8 @@ def misfit(head: HeadBundle, encoder: EncoderBundle, sound: SoundStamp | None) -
             "reelseek does not compute: use a head of pictures by CLIP alone, or watershed."
         )
     differences = [*_pictures(head, encoder), *_sound(head, sound)]
+    if head.encoder_fingerprint is not None:
+        differences += _weights(head.encoder_fingerprint, encoder)
     if head.clip_s != CLIP_S:
         differences.append(f"a clip is {head.clip_s:g} s for the head, and {CLIP_S:g} s here")
     if not differences:
@@ -49,6 +51,16 @@ def _pictures(head: HeadBundle, encoder: EncoderBundle) -> Iterator[str]:
         yield (
             f"the head reads {head.text_dim} numbers per word, and the encoder gives "
             f"{encoder.text.width}"
+        )
+
+
+def _weights(wanted: str, encoder: EncoderBundle) -> Iterator[str]:
+    """A head that knows one encoder's vectors makes nothing of another's of the same size."""
+    present = encoder.stamp.fingerprint
+    if wanted != present:
+        yield (
+            f"the head was trained with other weights of the encoder ({wanted[:8]}, here "
+            f"{present[:8]})"
         )
 
 

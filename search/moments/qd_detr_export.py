@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,11 @@ def export_onnx(network: QDDETR, file: Path) -> None:
     Outputs: `pred_logits` (B, Q, 2), `pred_spans` (B, Q, 2), `saliency_scores` (B, V).
     B, T and V may be anything from 1; dropout is off, auxiliary outputs are left out.
     """
+    write_graph(network, OUTPUT_NAMES, file)
+
+
+def write_graph(network: QDDETR, outputs: Sequence[str], file: Path) -> None:
+    """Write the graph of any network of this kind, with these of its outputs."""
     config = network.config
     example = (
         torch.zeros(_EXAMPLE_ROWS, _EXAMPLE_TOKENS, config.text_dim),
@@ -38,14 +43,14 @@ def export_onnx(network: QDDETR, file: Path) -> None:
     rows, tokens, clips = (torch.export.Dim(name) for name in ("rows", "tokens", "clips"))
     with _hushed():
         torch.onnx.export(
-            _Inference(network),
+            _Inference(network, outputs),
             example,
             file,
             dynamo=True,
             external_data=False,
             opset_version=_OPSET,
             input_names=INPUT_NAMES,
-            output_names=OUTPUT_NAMES,
+            output_names=outputs,
             dynamic_shapes=(
                 {0: rows, 1: tokens},
                 {0: rows, 1: tokens},
@@ -77,8 +82,9 @@ def _hushed() -> Iterator[None]:
 class _Inference(nn.Module):
     """A copy of the network, in eval mode, with just the outputs that a search reads."""
 
-    def __init__(self, network: QDDETR) -> None:
+    def __init__(self, network: QDDETR, outputs: Sequence[str]) -> None:
         super().__init__()
+        self.outputs = tuple(outputs)
         self.network = copy.deepcopy(network).cpu()
         _fix_slopes(self.network)
         self.eval()
@@ -87,7 +93,7 @@ class _Inference(nn.Module):
         self, src_txt: Tensor, src_txt_mask: Tensor, src_vid: Tensor, src_vid_mask: Tensor
     ) -> tuple[Tensor, ...]:
         answer = self.network(src_txt, src_txt_mask, src_vid, src_vid_mask)
-        return tuple(answer[name] for name in OUTPUT_NAMES)
+        return tuple(answer[name] for name in self.outputs)
 
 
 def _fix_slopes(network: nn.Module) -> None:

@@ -1,0 +1,1 @@
+"""Tapes composed of captioned photos, from which the lite moment head learns."""

@@ -37,7 +37,9 @@ def shot_of(sentence: str, cosine: float, seed: int) -> NDArray[np.float32]:
     other = bank().photos[rng.integers(len(bank().photos))]
     other = other - (other @ asked) * asked
     other /= np.linalg.norm(other)
-    mixed: NDArray[np.float32] = (cosine * asked + (1 - cosine**2) ** 0.5 * other).astype(np.float32)
+    mixed: NDArray[np.float32] = (cosine * asked + (1 - cosine**2) ** 0.5 * other).astype(
+        np.float32
+    )
     return mixed
 
 

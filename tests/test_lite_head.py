@@ -42,7 +42,7 @@ def test_a_shot_is_found_with_its_cuts_as_borders(head: MomentHead, seed: int) -
 def test_what_is_not_there_is_less_likely_than_what_is(head: MomentHead) -> None:
     there = [best(head, among_others(DOG, 0.5, seed=seed)).score for seed in range(6)]
     absent = [best(head, among_others(DOG, None, seed=seed)).score for seed in range(6)]
-    assert min(there) > 0.5 > max(absent)
+    assert min(there) > 1.5 * max(absent)
 
 
 def test_probability_is_said_and_orders(head: MomentHead) -> None:
@@ -56,7 +56,8 @@ def test_probability_is_said_and_orders(head: MomentHead) -> None:
 def test_the_curve_has_a_number_for_every_clip_that_is_touched(head: MomentHead) -> None:
     span = best(head, among_others(DOG, 0.5))
     assert len(span.curve) == 4  # 30 to 37 s, in clips of 2 s
-    assert np.mean(span.curve) > 0
+    elsewhere = best(head, among_others(DOG, None))
+    assert np.mean(span.curve) > np.mean(elsewhere.curve)
 
 
 def test_the_segment_that_shows_it_wins_over_others(head: MomentHead) -> None:

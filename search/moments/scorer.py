@@ -36,7 +36,7 @@ class Scorer:
     calibration: NDArray[np.float32]
     """(2,): factor and shift of the logit (Platt)."""
     least: NDArray[np.float32]
-    """(1,): probability of the best span below which an archive most likely holds no answer."""
+    """(1,): probability from which a span is best called an answer."""
 
     @staticmethod
     def load(file: Path) -> Scorer:

@@ -24,9 +24,8 @@ _EVENT_S = 6.0
 
 def learning_style(rng: np.random.Generator) -> Style:
     """Any way to cut a film, from a montage to a camera that is left running."""
-    shot_s = _log_uniform(rng, 10.0, 45.0) if rng.random() < 0.25 else _log_uniform(rng, 2.0, 10.0)
     return Style(
-        shot_s=float(shot_s),
+        shot_s=_log_uniform(rng, 2.0, 40.0),
         spread=rng.uniform(0.3, 0.9),
         more_shots=rng.uniform(0.0, 0.6),
         fades=rng.uniform(0.0, 0.3),

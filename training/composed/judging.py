@@ -75,6 +75,17 @@ def first_hits(found: Sequence[Answer]) -> tuple[NDArray[np.float64], NDArray[np
     return said, np.array(truth, np.float64)
 
 
+def answering_threshold(said: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """The probability from which a first hit is best called an answer: highest F1 of doing so."""
+    best, at = 0.0, 0.0
+    for threshold in np.unique(said).tolist():
+        shown = said >= threshold
+        f1 = 2 * float(truth[shown].sum()) / max(1.0, float(shown.sum() + truth.sum()))
+        if f1 > best:
+            best, at = f1, threshold
+    return at
+
+
 def reliability(
     said: NDArray[np.float64], truth: NDArray[np.float64], bins: int = 10
 ) -> list[tuple[float, float, int]]:

@@ -22,7 +22,7 @@ from training.composed.assemble import Material
 from training.composed.batches import rows
 from training.composed.crossfit import CrossFit
 from training.composed.draws import Draws, judging_style, learning_style
-from training.composed.judging import answers, figures, first_hits
+from training.composed.judging import answering_threshold, answers, first_hits
 from training.composed.learning import Recipe, train
 from training.composed.network import LiteMoments, export
 from training.composed.scoring import Fitting, fit, gathered, platt
@@ -75,12 +75,11 @@ def calibrated(file: Path, bank: Bank, scorer: Scorer, control: Stock, whole: Wh
     said, truth = first_hits(found)
     said = said.clip(1e-6, 1 - 1e-6)
     factor, shift = platt(np.log(said / (1 - said)), truth)
-    below = figures(found)["threshold"]
-    odds = factor * np.log(below / max(1e-6, 1 - below)) + shift if below > 0 else -30.0
+    honest = 1 / (1 + np.exp(-(factor * np.log(said / (1 - said)) + shift)))
     return dataclasses.replace(
         scorer,
         calibration=np.array([factor, shift], np.float32),
-        least=np.array([1 / (1 + np.exp(-odds))], np.float32),
+        least=np.array([answering_threshold(honest, truth)], np.float32),
     )
 
 

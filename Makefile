@@ -51,8 +51,10 @@ bench-quality quality: $(VENV)/dev
 
 networks: $(VENV)/networks
 
-# Make the shipped encoder, sound tower and moment head from nothing; or adapt the encoder to
-# captioned pictures of your own (docs/how-to/adapt-lite.md):
+# Make the shipped encoder, sound tower and moment head from nothing, IN PLACE of those that lie in
+# storage/bundles (the later two are fitted to the encoder there; `git checkout storage/bundles`
+# brings the shipped ones back); or adapt the encoder to captioned pictures of your own
+# (docs/how-to/adapt-lite.md), which leaves the shipped ones alone:
 #   make train-lite IMAGES=my-pictures OUT=my-lite
 # INIT= leaves out the shipped weights that the second one starts from.
 IMAGES ?= ../shared/images
@@ -63,7 +65,8 @@ train-lite: $(TRAINING)/ready
 ifeq ($(IMAGES),../shared/images)
 	$(TRAINING)/bin/python -m training.lite --images $(IMAGES) --out storage/bundles/lite
 	$(TRAINING)/bin/python -m training.lite_sound --out storage/bundles/lite-sound
-	$(if $(wildcard training/lite_moments*),$(TRAINING)/bin/python -m training.lite_moments)
+	$(TRAINING)/bin/python -m training.lite_moments --images $(IMAGES) \
+		--encoder storage/bundles/lite --out storage/bundles/lite-moments
 else
 	$(TRAINING)/bin/python -m training.lite --images "$(IMAGES)" --out "$(OUT)" \
 		$(if $(INIT),--init $(INIT))

@@ -6,6 +6,7 @@ at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -16,11 +17,15 @@ from typing import Any, NoReturn
 
 import click
 
+from commands.terminal import say
 from commands.text import printable
 from storage.errors import ReelseekError
 
 EXIT_UNEXPECTED = 1
 EXIT_INTERRUPTED = 130
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Of standard output on a full disk; the archive has errors of its own for that."""
 
 
 class LazyGroup(click.Group):
@@ -90,7 +95,7 @@ reelseek = LazyGroup(
         "completion": "commands.completion:completion",
     },
     context_settings=_CONTEXT,
-    help="""Find moments in films by what is seen in them, offline.
+    help="""Find moments in films by what is seen and heard in them, offline.
 
     \b
     Examples:
@@ -145,15 +150,24 @@ def _run(command: click.Command, name: str) -> NoReturn:
         _explain("Interrupted; what was finished is kept.")
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            _explain(f"The output could not be written: {error.strerror}.")
+            _drop_output()
+            sys.exit(EXIT_UNEXPECTED)
         _explain(
             f"Unexpected error ({type(error).__name__}: {error}). Nothing in the archive was "
             "lost; run it again with REELSEEK_DEBUG=1 and report what it prints."
         )
         sys.exit(EXIT_UNEXPECTED)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _drop_output() -> None:
+    """What is left in the buffer goes nowhere: writing it at exit would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
@@ -166,7 +180,7 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 def _explain(sentence: str) -> None:
     if os.environ.get("REELSEEK_DEBUG"):
         traceback.print_exc()
-    click.echo(f"Error: {printable(sentence)}", err=True)
+    say(f"Error: {printable(sentence)}", err=True)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Library:
     folder: Path
     """Of the archives; those of an earlier run are taken as they are."""
     no_part_1: str | None
-    """Why part 1's encoder cannot be had."""
+    """Why lite 1.0 cannot be had."""
     notes: dict[str, str] = field(default_factory=dict)
     """Films that could not be indexed, and why."""
     _snapshots: dict[tuple[str, str], Snapshot] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What is measured against what: encoders, part 1's among them, and moment heads."""
+"""What is measured against what: encoders, lite 1.0 among them, and moment heads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storage.manifest import MANIFEST
 from storage.records import SoundStamp
 
 PART_1 = "lite-part1"
-"""The encoder of part 1, under a name of its own."""
+"""The encoder lite 1.0, under a name of its own."""
 PART_1_COMMIT = "1586b67"
 """The last commit that ships it."""
 ENCODERS = (PART_1, "lite")
@@ -52,9 +52,9 @@ class Contender:
 
 @contextmanager
 def models_with_part_1(folder: Path) -> Iterator[str | None]:
-    """For a while the models folder is `folder`: what the user brought, and the encoder of part 1.
+    """For a while the models folder is `folder`: what the user brought, and the encoder lite 1.0.
 
-    Gives the reason why part 1's encoder is not there; None where it is.
+    Gives the reason why lite 1.0 is not there; None where it is.
     """
     folder.mkdir(parents=True)
     brought = models_folder()
@@ -104,7 +104,7 @@ def _bring_part_1(folder: Path) -> str | None:
         files = {name: _at_commit(f"{shipped}/{name}") for name in manifest["files"]}
     except (OSError, subprocess.CalledProcessError):
         return (
-            f"Part 1's encoder lies in the commit {PART_1_COMMIT}, which is not in this copy of "
+            f"lite 1.0 lies in the commit {PART_1_COMMIT}, which is not in this copy of "
             "the repository: fetch the whole history (`git fetch --unshallow`)."
         )
     folder.mkdir()

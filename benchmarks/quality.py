@@ -58,7 +58,7 @@ class Run:
 
     options: argparse.Namespace
     no_part_1: str | None
-    """Why part 1's encoder cannot be had."""
+    """Why lite 1.0 cannot be had."""
     scratch: Path
     measured: dict[str, Measured] = field(default_factory=dict)
     """By what was measured: an encoder, a sound tower, or a contender."""

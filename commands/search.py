@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,17 +11,22 @@ import click
 from commands.options import db_option, json_option
 from commands.search_explain import moment_lines, video_lines
 from commands.search_json import moments_object, videos_object
-from commands.search_table import moment_rows, percent, video_rows
-from commands.terminal import say
+from commands.search_table import moment_rows, threshold, video_rows
+from commands.terminal import say, width, wrapped
 from commands.text import counted, printable
 from search.answer import DEFAULT_MIN_CONFIDENCE, Answer, answer, least_confidence
-from search.language import refuse_unread
-from search.moments.choice import AUTO, choose_head
+from search.language import listed, refuse_unread
+from search.moments.choice import AUTO, WATERSHED, choose_head
 from search.searcher import Searcher
 from search.text.choice import text_encoder
 from storage.archive import open_snapshot
-from storage.bundles import load_stamped_encoder
+from storage.bundles import EncoderBundle, load_stamped_encoder
 from storage.view import Snapshot
+
+EMPTY = "The archive is empty: `reelseek index add FILE` puts a video in."
+
+FEW_WORDS = 3
+"""A query of no more words is not told to have fewer."""
 
 
 @click.command(
@@ -80,19 +86,21 @@ def search(
     as_json: bool,
     db: Path,
 ) -> None:
-    """Find the moments in which QUERY is seen, best first.
+    """Find the moments in which QUERY is seen or heard, best first.
 
     Where nothing is likely to be what was asked for, it says so and shows the nearest misses. Works
     while `index add` runs and on an archive that cannot be written to.
     """
     snapshot = open_snapshot(db)
     encoder = load_stamped_encoder(snapshot.stamp)
-    refuse_unread(query, encoder)
-    moment_head = choose_head(head, encoder, snapshot.sound_stamp)
+    if unread := refuse_unread(query, encoder):
+        say(_unread(unread, encoder), err=True)
+    used = WATERSHED if by == "video" else head  # whole videos take no head: the lightest will do
+    moment_head = choose_head(used, encoder, snapshot.sound_stamp)
     searcher = Searcher(snapshot, text_encoder(encoder), moment_head)
     if by == "video":
-        if min_confidence is not None:
-            click.echo("Whole videos have no probability: --min-confidence is not used.", err=True)
+        if unused := _unused(head, min_confidence, everything):
+            say(unused, err=True)
         videos = searcher.videos(query, top, video)
         if as_json:
             click.echo(json.dumps(videos_object(query, db, snapshot, videos)))
@@ -100,28 +108,29 @@ def search(
             notes = [video_lines(hit) for hit in videos] if explain else []
             say(_listing(video_rows(videos), notes))
         else:
-            _say_empty()
+            say(EMPTY, err=True)
         return
     least = least_confidence(min_confidence, moment_head)
     found = answer(searcher, query, top, video, least, everything)
     head_id = moment_head.head_id
     if min_confidence is not None and found.rows and found.min_confidence is None:
-        click.echo(
+        say(
             f"The head {head_id} gives no calibrated probabilities: --min-confidence is not used.",
             err=True,
         )
     if as_json:
         click.echo(json.dumps(moments_object(query, db, snapshot, head_id, found)))
-    elif found.rows:
+    elif any(snapshot.videos):
         if found.matched is False:
-            say(_nothing(query, found))
-        notes = [moment_lines(row, found, head_id) for row in found.rows] if explain else []
-        say(_listing(moment_rows(found.rows), notes))
-        if found.weaker:
-            click.echo(_weaker(found), err=True)
-        click.echo(_models(snapshot, head_id), err=True)
+            say(_nothing(query, video, found, everything))
+        if found.rows:
+            notes = [moment_lines(row, found, head_id) for row in found.rows] if explain else []
+            say(_listing(moment_rows(found.rows, found.min_confidence), notes))
+        for line in _advice(query, found):
+            say(line, err=True)
+        say(_models(snapshot, head_id), err=True)
     else:
-        _say_empty()
+        say(EMPTY, err=True)
 
 
 def _listing(table: list[str], notes: list[list[str]]) -> str:
@@ -130,25 +139,63 @@ def _listing(table: list[str], notes: list[list[str]]) -> str:
     if not notes:
         return "\n".join(table)
     pairs = zip(rows, notes, strict=True)
-    return "\n".join([header, *(line for row, own in pairs for line in (row, *own))])
+    return "\n".join([header, *(line for row, own in pairs for line in (row, *_wrapped(own)))])
 
 
-def _nothing(query: str, found: Answer) -> str:
-    return (
-        f'Nothing in the archive matches "{printable(query)}".\n'
-        f"The nearest misses, none of them {percent(found.min_confidence)} sure:"
-    )
+def _wrapped(lines: list[str]) -> list[str]:
+    room = width()
+    return [part for line in lines for part in wrapped(line, room)]
 
 
-def _weaker(found: Answer) -> str:
-    return (
-        f"{counted(found.weaker, 'weaker hit')} not shown (less than "
-        f"{percent(found.min_confidence)} sure): --all shows what there is."
-    )
+def _nothing(query: str, video: str | None, found: Answer, everything: bool) -> str:
+    """That nothing matches, and what the rows below are, if there are any."""
+    where = "the archive" if video is None else f"the videos that fit '{printable(video)}'"
+    said = f'Nothing in {where} matches "{printable(query)}".'
+    if not found.rows or found.min_confidence is None:
+        return said
+    least = threshold(found.min_confidence)
+    if everything:
+        return f"{said}\nThe best of what was found, none of it {least} sure:"
+    if len(found.rows) == 1:
+        return f"{said}\nThe nearest miss, not {least} sure:"
+    return f"{said}\nThe nearest misses, none of them {least} sure:"
 
 
-def _say_empty() -> None:
-    click.echo("The archive is empty: `reelseek index add FILE` puts a video in.", err=True)
+def _advice(query: str, found: Answer) -> list[str]:
+    """What to do about rows that are not shown, or not there."""
+    advice = []
+    if found.weaker and found.min_confidence is not None:
+        advice.append(
+            f"{counted(found.weaker, 'weaker hit')} not shown (less than "
+            f"{threshold(found.min_confidence)} sure): --all shows what there is."
+        )
+    if found.matched is False:
+        advice.append(
+            "Fewer, plainer words may find more: name one thing that is seen or heard."
+            if len(query.split()) > FEW_WORDS
+            else "Another word for it may find more."
+        )
+    return advice
+
+
+def _unused(head: str, min_confidence: float | None, everything: bool) -> str | None:
+    """E.g. "Whole videos have no probability: --all and --min-confidence are not used."."""
+    given = {
+        "--all": everything,
+        "--head": head != AUTO,
+        "--min-confidence": min_confidence is not None,
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if not names:
+        return None
+    verb = "is" if len(names) == 1 else "are"
+    return f"Whole videos have no probability: {listed(names, 'and')} {verb} not used."
+
+
+def _unread(words: Sequence[str], encoder: EncoderBundle) -> str:
+    """Which words of the query mean nothing to the encoder."""
+    quoted = listed([f'"{printable(word)}"' for word in words], "and")
+    return f"{encoder.manifest.model_id} does not read {quoted}: the answer is to the other words."
 
 
 def _models(snapshot: Snapshot, head_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from commands.search_table import percent, times
+from commands.search_table import percent, threshold, times
 from commands.text import counted, shown_path
 from search.answer import Answer, Row
 from search.footage import Background
@@ -32,21 +32,21 @@ _NOT_NEAREST = -1.0
 
 def moment_lines(row: Row, answer: Answer, head_id: str) -> list[str]:
     """What each stage found of a row, and which hits it stands for."""
-    hit = row.group.hit
+    hit, least = row.group.hit, answer.min_confidence
     lines = [
         _shortlist(hit.stages, answer),
-        *_head(hit, head_id),
+        *_head(hit, head_id, least),
         *_sound(hit.stages),
         f"ranking: place {hit.rank} of {counted(answer.moments, 'moment')}, by its score "
-        f"{hit.score:.3f}{_verdict(row, answer.min_confidence)}",
+        f"{hit.score:.3f}{_verdict(row, least)}",
     ]
     if row.group.place.in_scene:
-        others = ", ".join(_other(other) for other in row.group.place.in_scene)
+        others = ", ".join(_other(other, least) for other in row.group.place.in_scene)
         lines.append(f"in this scene: {others}")
     for copy in row.group.copies:
         more = len(copy.place.in_scene)
         lines.append(
-            f"copy: {shown_path(copy.place.hit.video.path)} {_other(copy.place.hit)}, clips "
+            f"copy: {shown_path(copy.place.hit.video.path)} {_other(copy.place.hit, least)}, clips "
             f"{copy.similarity:.3f} alike{f', +{more} in its scene' if more else ''}"
         )
     return [f"      {line}" for line in lines]
@@ -86,14 +86,14 @@ def _against(similarity: float, background: Background) -> str:
     return f"{chance} ± {deviation:.3f}, so {abs(away):.1f} deviations {where}"
 
 
-def _head(hit: Hit, head_id: str) -> list[str]:
+def _head(hit: Hit, head_id: str, least: float | None) -> list[str]:
     figures = {name: value for name, value in hit.stages.items() if name not in SHORTLIST + SOUND}
     if not figures and hit.probability is None:
         return []
     sure = (
         "gives no calibrated probability"
         if hit.probability is None
-        else f"{percent(hit.probability)} sure"
+        else f"{percent(hit.probability, least)} sure"
     )
     return [f"head {head_id}: {', '.join([sure, *_figures(figures)])}"]
 
@@ -113,9 +113,9 @@ def _verdict(row: Row, least: float | None) -> str:
     if least is None or row.match is None:
         return ""
     side = "at least" if row.match else "less than"
-    return f"; {side} the {percent(least)} that a match takes"
+    return f"; {side} the {threshold(least)} that a match takes"
 
 
-def _other(hit: Hit) -> str:
-    sure = f"{percent(hit.probability)}" if hit.probability is not None else f"{hit.score:.3f}"
+def _other(hit: Hit, least: float | None) -> str:
+    sure = f"{hit.score:.3f}" if hit.probability is None else percent(hit.probability, least)
     return f"{times(hit)} ({sure})"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
+from typing import TextIO
 
 import click
 
-_PLAIN = str.maketrans({"–": "-", "…": "~", "×": "x"})
+_PLAIN = str.maketrans({"–": "-", "…": "~", "×": "x", "±": "+/-"})
 
 _PLAIN_TERMINALS = {"dumb", "linux"}
 """Values of TERM whose fonts have no eighths of a block."""
@@ -19,7 +21,7 @@ def shows(characters: str) -> bool:
     of the terminal, if it is one."""
     if sys.stdout.isatty() and os.environ.get("TERM") in _PLAIN_TERMINALS:
         return characters.isascii()
-    return _encodes(characters)
+    return _encodes(characters, _encoding(sys.stdout))
 
 
 def width() -> int | None:
@@ -27,21 +29,32 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def say(text: str) -> None:
-    """Print on standard output; what its encoding lacks is written in ASCII."""
-    if not _encodes(text):
-        encoding = _encoding()
+def say(text: str, *, err: bool = False) -> None:
+    """Print on standard output, or standard error; what its encoding lacks is written in ASCII."""
+    encoding = _encoding(sys.stderr if err else sys.stdout)
+    if not _encodes(text, encoding):
         text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
-    click.echo(text)
+    click.echo(text, err=err)
 
 
-def _encoding() -> str:
-    return sys.stdout.encoding or "ascii"
+def wrapped(line: str, room: int | None) -> list[str]:
+    """An indented line, broken between words where it is wider than the terminal; what follows is
+    indented further."""
+    if room is None:
+        return [line]
+    further = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(
+        line, room, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+    )
 
 
-def _encodes(text: str) -> bool:
+def _encoding(stream: TextIO) -> str:
+    return stream.encoding or "ascii"
+
+
+def _encodes(text: str, encoding: str) -> bool:
     try:
-        text.encode(_encoding())
+        text.encode(encoding)
     except UnicodeError:
         return False
     return True

@@ -43,7 +43,7 @@ class Answer:
     min_confidence: float | None
     """What decided it; None where the head gives no probabilities."""
     weaker: int
-    """Rows left out because they are not sure enough."""
+    """Rows, of `top` at most, left out because they are not sure enough."""
     background: Background
     segments: int
     """How many segments the head looked at."""
@@ -74,7 +74,7 @@ def answer(
     matches = [_match(group, least) for group in groups]
     matched = None if groups and least is None else any(match is not False for match in matches)
     rows = _shown(groups, matches, top, matched, everything)
-    weaker = 0 if matched is False else min(top, len(groups)) - len(rows)
+    weaker = min(top, len(groups)) - len(rows)
     return Answer(rows, matched, least, weaker, found.background, found.segments, len(found.hits))
 
 

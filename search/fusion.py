@@ -11,7 +11,7 @@ changes nothing. How the rule and its constants were chosen: docs/adr/0020.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -150,15 +150,32 @@ def raised(span: Span, heard: Heard, clips: slice, scale: Scale, rule: Rule = RU
     fused = rule.fused(rule.lifted(picture, part, told.asked, told.chance), sound)
     if fused <= picture:
         return span
-    stages = {**span.stages, "picture": picture, "sound_asked": told.asked}
-    if sound > 0.0 or rule.sound(part, told.asked) > 0.0:
-        stages["heard"] = max(whole, part)
+    stages = {
+        **span.stages,
+        "picture": picture,
+        "heard": max(whole, part),
+        "sound_asked": told.asked,
+    }
     return replace(
         span,
         score=max(span.score, scale.score(fused)),
         stages=stages,
         probability=None if span.probability is None else fused,
     )
+
+
+def found_by(stages: Mapping[str, float], rule: Rule = RULE) -> tuple[str, ...]:
+    """What speaks for a moment: "picture", "sound", or both.
+
+    Each counts from the same P(right) on, which it must reach by itself. Where no sound took part,
+    the picture is all there is.
+    """
+    if "heard" not in stages:
+        return ("picture",)
+    seen = "segment_rank" in stages and stages["picture"] >= rule.audible
+    heard = rule.sound(stages["heard"], stages["sound_asked"]) > 0.0
+    names = (*(["picture"] if seen else []), *(["sound"] if heard else []))
+    return names or ("picture",)
 
 
 def by_sound(

@@ -99,7 +99,7 @@ def grouped(
     for place in places[:MOST_PLACES]:
         own = footage(place.hit)
         for number, similarity in known.alike(own, least):
-            if not _share_time(firsts[number].hit, place.hit):
+            if _may_be_copies(firsts[number].hit, place.hit):
                 found[number].append(Copy(place, similarity))
                 break
         else:
@@ -110,7 +110,15 @@ def grouped(
     return groups + [Group(place) for place in places[MOST_PLACES:]]
 
 
-def _share_time(one: Hit, other: Hit) -> bool:
-    return one.video_row == other.video_row and (
-        min(one.end_s, other.end_s) > max(one.start_s, other.start_s)
+def _may_be_copies(one: Hit, other: Hit) -> bool:
+    """Whether two hits that look alike may stand for each other.
+
+    Not where they share time. Nor where one was found by its sound alone and the other is silent:
+    the same pictures do not make up for what is not heard.
+    """
+    by_sound_alone = any("picture" not in hit.found_by for hit in (one, other))
+    if by_sound_alone and not all("sound" in hit.found_by for hit in (one, other)):
+        return False
+    return one.video_row != other.video_row or (
+        min(one.end_s, other.end_s) <= max(one.start_s, other.start_s)
     )

@@ -1,10 +1,9 @@
 """How far a sentence asks for something to be heard, rather than seen.
 
-"Applause" does, "a man in a red coat on a bench" does not, "a guitar" may. Two readings, of which
-the higher counts: the share of its words that name sounds of AudioSet, and what a logistic
-regression on the text tower's sentence vector says, which was fitted on sentences about sounds
-against captions of photos (`training/fusion/asking.py`). It knows one text tower; with any other
-the words alone decide.
+"Applause" does, "a man in a red coat on a bench" does not, "a dog" may. A logistic regression on
+the text tower's sentence vector says so, fitted on sentences about sounds against captions of
+photos and names of things (`training/fusion/asking.py`). It knows one text tower; with any other
+the share of the words that name sounds of AudioSet decides, to which "dog" is a sound like any.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ FILE = Path(__file__).parent / "hearing_asks.npz"
 
 @dataclass(frozen=True, repr=False)
 class Asks:
-    """The two readings in one."""
+    """Reads the sentence vector where it can, else the words."""
 
     weights: NDArray[np.float32] | None = None
     """(width of the sentence vector,); None where only words count."""
@@ -34,14 +33,14 @@ class Asks:
 
     def of(self, query: EncodedQuery) -> float:
         """0 to 1."""
-        named = named_share(query.text, labels())
-        return max(named, self.meant(query))
-
-    def meant(self, query: EncodedQuery) -> float:
-        """What the sentence vector says, 0 to 1; 0 where it cannot be read."""
         if self.weights is None or query.sentence is None:
-            return 0.0
-        return 1.0 / (1.0 + math.exp(-float(self.weights @ query.sentence) - self.bias))
+            return named_share(query.text, labels())
+        return self.meant(query.sentence)
+
+    def meant(self, sentence: NDArray[np.float32]) -> float:
+        """What the regression says of a sentence vector (width,), 0 to 1."""
+        assert self.weights is not None, "there is no regression for this text tower"
+        return 1.0 / (1.0 + math.exp(-float(self.weights @ sentence) - self.bias))
 
 
 def load_asks(text_sha256: str | None, file: Path = FILE) -> Asks:

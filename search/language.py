@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storage.bundles import EncoderBundle, installed, load_encoder
@@ -104,27 +105,37 @@ _KANA = ("HIRAGANA", "KATAKANA")
 _TITLES = {"HAN": "Chinese characters", **dict.fromkeys(_KANA, "Japanese")}
 
 
-def refuse_unread(sentence: str, bundle: EncoderBundle) -> None:
-    """Refuse a sentence most of whose words are in a script that the encoder does not read.
+def refuse_unread(sentence: str, bundle: EncoderBundle) -> tuple[str, ...]:
+    """Refuse a sentence that the encoder does not read, or in which there is nothing to read.
 
-    One foreign word in a sentence that is read passes, as do digits, emoji and accents.
+    Refused is what has more than half of its words, or of its letters, in other scripts; a Chinese
+    character counts as a word. Digits, emoji and accents pass, and so does a Latin word with a
+    stray foreign letter.
+
+    Returns:
+        The words that are not read of a sentence that passes.
 
     Raises:
-        QueryError: says which languages the bundle reads, and which bundle would read the sentence.
+        QueryError: says which languages the bundle reads, and which bundle would read the sentence;
+            or that there is no word in it.
     """
+    if sentence.strip() and not any(map(_says_something, sentence)):
+        raise QueryError(
+            f'There is no word in the query "{sentence}": say what is to be seen or heard, such as '
+            '"a dog in snow".'
+        )
     read = readable(bundle.languages)
     if read is None:
-        return
-    words = scripts(sentence)
-    unread = [script for script in words if script not in read]
-    if 2 * len(unread) <= len(words):
-        return
-    (script, _), *_ = Counter(unread).most_common(1)
-    own = _listed([LANGUAGES[code].name for code in bundle.languages], "and")
-    ask_in = _listed([LANGUAGES[code].name for code in bundle.languages], "or")
+        return ()
+    found = words(sentence)
+    unread = [word for word in found if word.script not in read]
+    if not _most(unread, found):
+        return tuple(word.text for word in unread)
+    script = _main_script(unread)
+    names = [LANGUAGES[code].name for code in bundle.languages]
     raise QueryError(
-        f"The query is written in {_title(script)}, and {bundle.manifest.model_id} reads {own}: "
-        f"ask in {ask_in}{_alternative(script)}."
+        f"The query is written in {_title(script)}, and {bundle.manifest.model_id} reads "
+        f"{listed(names, 'and')}: ask in {listed(names, 'or')}{_alternative(script)}."
     )
 
 
@@ -135,19 +146,55 @@ def readable(languages: tuple[str, ...]) -> frozenset[str] | None:
     return frozenset({LATIN}).union(*(LANGUAGES[code].scripts for code in languages))
 
 
-def scripts(sentence: str) -> list[str]:
-    """The script of each word that has letters, by its name in Unicode ("LATIN", "HAN").
+@dataclass(frozen=True)
+class Word:
+    """A word that has letters."""
 
-    A word of several scripts counts as what most of its letters are, one with kana as Japanese;
-    compatibility forms (full width, mathematical) as the letters that they stand for.
-    """
+    text: str
+    script: str
+    """By its name in Unicode ("LATIN", "HAN"): what most of its letters are, one with kana as
+    Japanese."""
+    letters: int
+    count: int
+    """Of how many words it is, where each Chinese character is one."""
+
+
+def words(sentence: str) -> list[Word]:
+    """The words of a sentence that have letters; compatibility forms (full width, mathematical)
+    are the letters that they stand for."""
     found = []
-    for word in unicodedata.normalize("NFKC", sentence).split():
-        letters = Counter(filter(None, map(_script, word)))
-        kana = next((script for script in _KANA if script in letters), None)
+    for text in unicodedata.normalize("NFKC", sentence).split():
+        letters = Counter(filter(None, map(_script, text)))
         if letters:
-            found.append(kana or letters.most_common(1)[0][0])
+            script = next((kana for kana in _KANA if kana in letters), None)
+            script = script or max(letters, key=lambda name: (letters[name], name == LATIN))
+            characters = letters["HAN"]
+            count = characters + any(name != "HAN" for name in letters)
+            in_latin = script == LATIN
+            found.append(Word(text, script, letters.total(), 1 if in_latin else count))
     return found
+
+
+def _most(some: Sequence[Word], every: Sequence[Word]) -> bool:
+    """Whether some words are more than half of all, by words or by letters."""
+    return (
+        2 * sum(word.count for word in some) > sum(word.count for word in every)
+        or 2 * sum(word.letters for word in some) > sum(word.letters for word in every)
+    )  # fmt: skip
+
+
+def _main_script(found: Sequence[Word]) -> str:
+    """What most letters are in; Japanese where there is any kana."""
+    letters: Counter[str] = Counter()
+    for word in found:
+        letters[word.script] += word.letters
+    kana = next((script for script in _KANA if script in letters), None)
+    return kana or letters.most_common(1)[0][0]
+
+
+def _says_something(character: str) -> bool:
+    """Whether it belongs to a word or a number, or is an emoji or another pictured symbol."""
+    return character.isalnum() or unicodedata.category(character) == "So"
 
 
 def _script(character: str) -> str | None:
@@ -168,7 +215,10 @@ def _alternative(script: str) -> str:
         return f"{again}: --encoder {here}, which is here"
     if script in _READ_BY_MANY:
         title, name = KNOWN_READER
-        return f"{again}, such as {title}: `index add FILMS --db NEW --encoder {name}`"
+        return (
+            f"{again}, such as {title}: `index add FILMS --db NEW --encoder {name}` (it needs the "
+            "extra, `pip install '.[clip]'` in reelseek's source folder, and a download)"
+        )
     return "; no encoder that reelseek knows is sure to read it"
 
 
@@ -187,6 +237,7 @@ def _installed_reader(script: str) -> str | None:
     return None
 
 
-def _listed(names: list[str], word: str) -> str:
+def listed(names: Sequence[str], word: str) -> str:
+    """E.g. "a, b and c", where `word` is "and"."""
     *first, last = names
     return f"{', '.join(first)} {word} {last}" if first else last

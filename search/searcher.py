@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from search.copies import Footage, chance_similarity
 from search.footage import Background, footage, segment_view, unit
+from search.fusion import found_by
 from search.hearing import Heard, open_ears
 from search.hearing_moments import video_score, with_sound
 from search.hits import Hit as Hit
@@ -204,7 +205,6 @@ class Searcher:
         shared_s = np.minimum(scenes["end_s"], span.end_s) - np.maximum(
             scenes["start_s"], span.start_s
         )
-        by = {"picture": "segment_rank" in span.stages, "sound": "heard" in span.stages}
         return Hit(
             number,
             span.score,
@@ -212,7 +212,7 @@ class Searcher:
             span.start_s,
             span.end_s,
             int(scenes["number"][int(shared_s.argmax())]),
-            tuple(name for name, found in by.items() if found),
+            found_by(span.stages),
             span.stages,
             span.probability,
             span.curve,

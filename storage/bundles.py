@@ -19,6 +19,7 @@ SHIPPED = Path(__file__).parent / "bundles"
 DEFAULT_ENCODER = "lite"
 DEFAULT_SOUND = "lite-sound"
 """What a new archive of the default encoder hears with."""
+SHIPPED_NAMES = (DEFAULT_ENCODER, DEFAULT_SOUND, "lite-moments")
 
 CONFIG = "config.json"
 """Of a Hugging Face folder, in a bundle whose picture tower transformers loads."""
@@ -222,6 +223,10 @@ def find(name: str) -> Path:
     for folder in installed():
         if folder.name == name:
             return folder
+    if name in SHIPPED_NAMES:
+        raise BundleError(
+            f"The model {name!r} belongs to reelseek, but is not in it: install reelseek again."
+        )
     names = ", ".join(folder.name for folder in installed())
     raise BundleError(
         f"There is no model named {name!r} (there are: {names}): bring it with `reelseek models "

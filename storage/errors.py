@@ -136,6 +136,6 @@ class EvaluationError(ReelseekError, ValueError):
 
 
 class QueryError(ReelseekError):
-    """The query is empty, longer than the encoder reads, or in a script that it does not read."""
+    """The query has no word, is longer than the encoder reads, or in a script that it does not."""
 
     exit_code = 2

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import storage.bundles
 from indexer.encoders.lite import LiteImageEncoder
 from search.text.lite import LiteTextEncoder
-from storage.bundles import EncoderBundle, load_encoder
+from storage.bundles import EncoderBundle, load_encoder, load_head
 from storage.errors import BundleError, NewerFormat, QueryError
 
 IMAGES = Path(os.environ.get("REELSEEK_IMAGES", Path(__file__).parents[2] / "shared" / "images"))
@@ -31,6 +31,13 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(load_encoder().manifest.path, tmp_path / "lite")
     monkeypatch.setattr(storage.bundles, "SHIPPED", tmp_path)
     return tmp_path / "lite"
+
+
+def test_a_shipped_bundle_that_is_missing_is_no_matter_of_bringing_it(copied: Path) -> None:
+    with pytest.raises(BundleError, match=r"'lite-moments' belongs to .* install reelseek again"):
+        load_head("lite-moments")
+    with pytest.raises(BundleError, match=r"no model named 'lite-nonesuch' .*models get"):
+        load_head("lite-nonesuch")
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +126,7 @@ def test_another_way_to_prepare_pictures_is_another_encoder(copied: Path) -> Non
 def test_captions_find_their_photos_as_often_as_when_it_was_shipped(
     words: LiteTextEncoder,
 ) -> None:
-    """The first 200 test photos; R@1 among them was 45.5 % then."""
+    """The first 200 test photos; R@1 among them was 56 % then."""
     if not (IMAGES / "metadata.jsonl.gz").exists():
         pytest.skip(f"no photos at {IMAGES}: set REELSEEK_IMAGES")
     captions, photos = _captioned(200)
@@ -127,7 +134,7 @@ def test_captions_find_their_photos_as_often_as_when_it_was_shipped(
     found = np.concatenate([encoder.encode(photos[k : k + 8]) for k in range(0, 200, 8)])
     asked = np.stack([words.encode(caption).pooled for caption in captions])
     right = (asked @ found.T).argmax(axis=1) == np.arange(200)
-    assert right.mean() > 0.42
+    assert right.mean() > 0.54
 
 
 def _change(bundle: Path, change) -> None:  # type: ignore[no-untyped-def]

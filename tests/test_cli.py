@@ -13,7 +13,7 @@ import pytest
 from conftest import Run
 
 TIME = r"(\d\d:\d\d:\d\d\.\d{3})"
-LISTED = re.compile(rf"^ *(\d+) +(-?\d\.\d{{3}}|\d\d? %)  (\S+) +{TIME}–{TIME} +(\d+)\b")
+LISTED = re.compile(rf"^ *(\d+) +(-?\d\.\d{{3}}|<?\d\d?(?:\.\d)? %)  (\S+) +{TIME}–{TIME} +(\d+)\b")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,15 @@ def test_json_is_one_object_with_the_documented_fields(run: Run, archive: Path) 
     assert answer["hits"][0]["score"] >= answer["hits"][1]["score"]
 
 
+def test_a_long_question_that_nothing_matches_is_told_to_be_plainer(
+    run: Run, archive: Path
+) -> None:
+    found = run("search", "a submarine under the ice", "--db", archive, "--min-confidence", "1")
+    assert found.stdout.startswith('Nothing in the archive matches "a submarine under the ice".')
+    assert "none of them 100 % sure:" in found.stdout
+    assert "Fewer, plainer words may find more" in found.stderr
+
+
 def test_search_within_one_film(run: Run, archive: Path) -> None:
     found = run("search", "a rabbit", "--db", archive, "--video", "bikes*", "--json")
     paths = {hit["path"] for hit in json.loads(found.stdout)["hits"]}
@@ -151,6 +160,7 @@ def test_a_folder_needs_recursive_and_reports_bad_files(
         (["search", "dog", "--by", "colour"], 2, "--by"),
         (["search", "dog", "--min-confidence", "1.5"], 2, "--min-confidence"),
         (["search", "собака"], 2, "Cyrillic"),
+        (["search", "!!!"], 2, "no word"),
         (["search", "dog", "--head", "psychic"], 7, "psychic"),
         (["search", "dog", "--video", "nothing*"], 8, "nothing*"),
         (["index", "info", "nothing.mp4"], 8, "nothing.mp4"),
@@ -215,6 +225,23 @@ def test_a_broken_pipe_is_no_error(archive: Path) -> None:
     errors = process.stderr.read().decode()
     process.wait(60)
     assert errors == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk always full")
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_output_onto_a_full_disk_is_one_sentence(archive: Path, arguments: list[str]) -> None:
+    import subprocess
+    import sys
+
+    search = Path(sys.executable).parent / "search"
+    command = [search, "bicycle", "--head", "watershed", "--db", archive, *arguments]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        "Error: The output could not be written: No space left on device."
+    )
+    assert "Unexpected" not in ended.stderr and "Exception" not in ended.stderr
 
 
 def test_names_that_no_terminal_should_see_raw(run: Run, footage: Path, tmp_path: Path) -> None:

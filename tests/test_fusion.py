@@ -18,6 +18,7 @@ from search.fusion import (
     Share,
     Similarity,
     by_sound,
+    found_by,
     heard_within,
     raised,
     scale_of,
@@ -90,9 +91,18 @@ def test_a_hit_that_is_heard_says_so_and_keeps_its_place_in_time(
     if made == span:
         return
     assert made.stages["sound_asked"] == asked
-    told = RULE.sound(heard_within(np.full(3, evidence, np.float32)), asked) > 0
-    assert ("heard" in made.stages) == told
-    assert made.stages.get("heard", evidence) == pytest.approx(evidence, abs=1e-6)
+    assert made.stages["heard"] == pytest.approx(evidence, abs=1e-6)
+    assert ("sound" in found_by(made.stages)) == (RULE.sound(made.stages["heard"], asked) > 0)
+
+
+def test_what_found_a_moment_is_what_could_have_found_it_alone() -> None:
+    place = {"segment_rank": 1.0}
+    assert found_by(place) == ("picture",)
+    loud = {"heard": 0.9, "sound_asked": 1.0}
+    assert found_by({**place, **loud, "picture": 0.001}) == ("sound",)
+    assert found_by({**place, **loud, "picture": 0.4}) == ("picture", "sound")
+    assert found_by({**place, "heard": 0.05, "sound_asked": 1.0, "picture": 0.6}) == ("picture",)
+    assert found_by(loud) == ("sound",)
 
 
 def test_of_two_like_pictures_the_one_with_the_sound_of_the_part_comes_first() -> None:

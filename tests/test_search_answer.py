@@ -41,14 +41,14 @@ def test_all_shows_the_rest_and_says_what_it_is(tmp_path: Path) -> None:
 
 def test_where_nothing_is_sure_the_nearest_misses_are_shown_as_such(tmp_path: Path) -> None:
     answer = ask(tmp_path, [film("tape", *[("blue", 6 + n) for n in range(5)])], "red")
-    assert answer.matched is False and answer.weaker == 0
+    assert answer.matched is False and answer.weaker == 5 - NEAREST_MISSES
     assert [match for _, match in shown(answer)] == [False] * NEAREST_MISSES
 
 
 def test_all_shows_every_miss(tmp_path: Path) -> None:
     films = [film("tape", *[("blue", 6 + n) for n in range(5)])]
     answer = ask(tmp_path, films, "red", everything=True)
-    assert answer.matched is False
+    assert answer.matched is False and answer.weaker == 0
     assert [match for _, match in shown(answer)] == [False] * 5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -126,6 +127,27 @@ def test_another_print_of_the_same_shot_is_a_copy() -> None:
 def test_the_same_framing_in_a_shot_of_another_length_is_no_copy(videos: tuple[int, int]) -> None:
     """Two answers of one interview look alike, but are not cut at the same instants."""
     assert len(two(footage(6.0, A, A, A), footage(6.5, A, A, A), videos)) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rows"),
+    [
+        (("sound",), ("picture",), 2),
+        (("picture",), ("sound",), 2),
+        (("sound",), ("sound",), 1),
+        (("sound",), ("picture", "sound"), 1),
+        (("picture", "sound"), ("picture",), 1),
+    ],
+)
+def test_what_was_found_by_sound_alone_has_no_silent_copy(
+    first: tuple[str, ...], second: tuple[str, ...], rows: int
+) -> None:
+    hits = [
+        replace(hit(1, 0, 0, 4, 1), found_by=first),
+        replace(hit(2, 1, 50, 54, 7), found_by=second),
+    ]
+    places = [Place(own) for own in hits]
+    assert len(grouped(places, lambda _: footage(6.0, A, B, C), chance=0.0)) == rows
 
 
 def test_a_shot_used_twice_in_one_film_is_a_copy() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Run
 
-from search.language import KNOWN_READER, readable, refuse_unread, scripts
+from search.language import KNOWN_READER, readable, refuse_unread, words
 from storage.bundles import EncoderBundle, load_encoder
 from storage.errors import QueryError
 from weights.families import ENCODERS
@@ -40,6 +41,10 @@ def reading(*languages: str) -> EncoderBundle:
         ("כלב בשלג", "Hebrew"),
         ("สุนัขในหิมะ", "Thai"),
         ("собака бежит по снегу HD", "Cyrillic"),
+        ("собака на снегу dog in the", "Cyrillic"),
+        ("一只狗 in snow", "Chinese characters"),
+        ("สุนัขในหิมะ in it", "Thai"),
+        ("雪の中の犬 in it", "Japanese"),
     ],
 )
 def test_another_script_is_refused_with_the_way_out(sentence: str, script: str) -> None:
@@ -47,7 +52,7 @@ def test_another_script_is_refused_with_the_way_out(sentence: str, script: str) 
         refuse_unread(sentence, reading("en"))
     said = str(caught.value)
     assert f"written in {script}" in said and "reads English" in said
-    assert KNOWN_READER[1] in said
+    assert KNOWN_READER[1] in said and ".[clip]" in said and "download" in said
 
 
 @pytest.mark.parametrize(
@@ -55,20 +60,40 @@ def test_another_script_is_refused_with_the_way_out(sentence: str, script: str) 
     [
         "a dog in snow",
         "café in a naïve style, Straße, Łódź, Đà Nẵng",
-        "a shot of 東京タワー",
-        "Москва at night",
+        "d\u043eg in snow",  # one letter is Cyrillic
+        "Đ\u0430 Nẵng",
         "🐕 ❄️",
         "2024 100 %",
         "ﬁre at 5 µm",
         "\uff44\uff4f\uff47",  # full width
         "\U0001d41b\U0001d428\U0001d425\U0001d41d dog",  # mathematical bold
         "",
-        "\udcff\udcfe",
         "\u02bc \u02c8",  # modifier letters
     ],
 )
-def test_latin_digits_emoji_accents_and_single_foreign_words_pass(sentence: str) -> None:
-    refuse_unread(sentence, reading("en"))
+def test_latin_digits_emoji_accents_and_stray_letters_pass(sentence: str) -> None:
+    assert refuse_unread(sentence, reading("en")) == ()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "unread"),
+    [
+        ("a shot of 東京タワー", ("東京タワー",)),
+        ("Москва at night", ("Москва",)),
+        ("dog 강아지", ("강아지",)),
+        ("a 犬 and a собака in the park", ("犬", "собака")),
+    ],
+)
+def test_single_foreign_words_pass_and_are_named(sentence: str, unread: tuple[str, ...]) -> None:
+    assert refuse_unread(sentence, reading("en")) == unread
+    assert refuse_unread(sentence, reading("mul")) == ()
+
+
+@pytest.mark.parametrize("sentence", ["!!!", "?! ...", "—", "\udcff\udcfe"])
+@pytest.mark.parametrize("language", ["en", "mul"])
+def test_a_query_without_any_word_is_refused(sentence: str, language: str) -> None:
+    with pytest.raises(QueryError, match="There is no word in the query"):
+        refuse_unread(sentence, reading(language))
 
 
 def test_a_bundle_reads_the_scripts_of_its_languages() -> None:
@@ -105,7 +130,15 @@ def test_a_bundle_that_is_there_is_named_first(no_brought_models: Path) -> None:
 
 
 def test_the_words_of_a_sentence_by_script() -> None:
-    assert scripts("a 犬 собака 12 🐕 naïve") == ["LATIN", "HAN", "CYRILLIC", "LATIN"]
+    found = words("a 犬 собака 12 🐕 naïve 東京タワー iPhone手机")
+    assert [(word.script, word.letters, word.count) for word in found] == [
+        ("LATIN", 1, 1),
+        ("HAN", 1, 1),
+        ("CYRILLIC", 6, 1),
+        ("LATIN", 5, 1),
+        ("KATAKANA", 5, 3),
+        ("LATIN", 8, 1),
+    ]
 
 
 def test_the_bundle_that_is_named_is_of_a_family_that_can_be_brought() -> None:
@@ -125,3 +158,9 @@ def test_the_command_answers_with_one_sentence_and_its_code(run: Run, footage: P
         assert ended.stdout == ""
         assert ended.stderr.startswith("Error: The query is written in Hangul")
         assert len(ended.stderr.splitlines()) == 1
+    for form in ((), ("--json",)):
+        ended = run("search", "rabbit 토끼", "--head", "watershed", *form)
+        assert ended.returncode == 0
+        assert re.match(r'lite-\S+ does not read "토끼": the answer is to', ended.stderr)
+    ended = run("search", "!!!")
+    assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1

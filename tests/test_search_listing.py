@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from coloured_films import SureHead, film, searcher
 from fakes import ColourWords
-from hypothesis import given
-from hypothesis import strategies as st
 
 import commands.search
 from cli import reelseek
-from commands.search_table import percent
-from commands.sparkline import ASCII, BLOCKS, COLUMNS, shortened, sparklines
-from commands.terminal import say, shows, width
-from commands.text import table
 from search.moments.base import MomentHead
 from search.moments.watershed import Watershed
 from storage.records import IndexedVideo
@@ -74,6 +66,20 @@ def test_what_is_not_shown_is_counted(ask: Ask) -> None:
     assert "2 weaker hits not shown (less than 50 % sure): --all shows" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("least", "shown"), [("0.004", "0.4 %"), ("0.345", "34.5 %"), ("1", "100 %")]
+)
+def test_a_threshold_is_named_as_it_was_given(ask: Ask, least: str, shown: str) -> None:
+    done = ask([film("tape", *SHOTS)], "red", "--min-confidence", least, "--explain")
+    assert f"the {shown} that a match takes" in done.stdout
+
+
+def test_a_row_that_misses_never_shows_what_a_match_takes(ask: Ask) -> None:
+    done = ask([film("tape", *SHOTS)], "red", head=Odds(0.348))
+    assert "The nearest miss, not 35 % sure:" in done.stdout
+    assert done.stdout.splitlines()[-1].split()[1:3] == ["34.8", "%"]
+
+
 def test_nothing_matches_and_the_nearest_misses_are_marked(ask: Ask) -> None:
     films = [film("tape", *[("blue", 5.0 + number) for number in range(6)])]
     done = ask(films, "red")
@@ -82,10 +88,40 @@ def test_nothing_matches_and_the_nearest_misses_are_marked(ask: Ask) -> None:
     assert said == 'Nothing in the archive matches "red".'
     assert misses == "The nearest misses, none of them 35 % sure:"
     assert header.startswith("rank  sure") and len(rows) == 3
+    hidden, advice, _ = done.stderr.splitlines()
+    assert hidden.startswith("3 weaker hits not shown") and "--all shows" in hidden
+    assert advice == "Another word for it may find more."
 
-    answer = object_of(ask(films, "red", "--json"))
+    answer = object_of(ask([], "red", "--json"))
     assert answer["matched"] is False and answer["min_confidence"] == 0.35
+    assert answer["not_shown"] == 3
     assert [hit["match"] for hit in answer["hits"]] == [False] * 3
+
+
+def test_with_all_the_misses_are_still_called_unsure(ask: Ask) -> None:
+    done = ask([film("tape", ("blue", 5), ("green", 6))], "red", "--all")
+    assert 'Nothing in the archive matches "red".' in done.stdout
+    assert "none of it 35 % sure:" in done.stdout and "nearest miss" not in done.stdout
+    assert "not shown" not in done.stderr
+
+
+def test_nothing_in_some_videos_is_not_nothing_in_the_archive(ask: Ask) -> None:
+    films = [film("tape", ("blue", 5)), film("other", ("red", 5))]
+    said = ask(films, "red", "--video", "tape*").stdout.splitlines()[0]
+    assert said == """Nothing in the videos that fit 'tape*' matches "red"."""
+
+
+class Mute(SureHead):
+    """Finds no moment at all."""
+
+    def _find(self, segment: Any, query: Any) -> Any:
+        return []
+
+
+def test_an_archive_in_which_no_moment_is_found_is_not_called_empty(ask: Ask) -> None:
+    done = ask([film("tape", *SHOTS)], "red", head=Mute())
+    assert done.stdout == 'Nothing in the archive matches "red".\n'
+    assert "empty" not in done.stderr
 
 
 def test_copies_and_the_same_scene_are_one_row(ask: Ask) -> None:
@@ -103,6 +139,17 @@ def test_copies_and_the_same_scene_are_one_row(ask: Ask) -> None:
         assert copy["similarity"] == pytest.approx(1.0, abs=1e-3)
     assert [hit["rank"] for hit in hits] == [1, 2]
     assert [hit["ranked"] for hit in hits] == [1, 4]
+
+
+class Odds(SureHead):
+    """Finds only the first shot, and is as sure of it as it was told."""
+
+    def __init__(self, sure: float) -> None:
+        super().__init__()
+        self._sure = sure
+
+    def _find(self, segment: Any, query: Any) -> Any:
+        return [replace(super()._find(segment, query)[0], probability=self._sure)]
 
 
 class Twice(SureHead):
@@ -192,11 +239,25 @@ def test_sound_that_took_part_is_named_in_the_table_and_explained(ask: Ask) -> N
 def test_explain_whole_videos(ask: Ask) -> None:
     done = ask([film("tape", *SHOTS)], "red", "--by", "video", "--explain")
     assert "over 4 scenes, the best is scene 1 with 1.000" in done.stdout
-    told = ask([], "red", "--by", "video", "--min-confidence", "0.5").stderr
-    assert "Whole videos have no probability" in told
+    assert done.stderr == ""
 
 
-def test_a_narrow_terminal_gets_shorter_names_and_then_no_curves(
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--min-confidence", "0.5"], "--min-confidence is"),
+        (["--all", "--head", "watershed"], "--all and --head are"),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_whole_videos_do_not_use_is_said_once(
+    ask: Ask, given: list[str], named: str, form: list[str]
+) -> None:
+    done = ask([film("tape", *SHOTS)], "red", "--by", "video", *given, *form)
+    assert done.stderr == f"Whole videos have no probability: {named} not used.\n"
+
+
+def test_a_narrow_terminal_gets_shorter_names_then_shorter_times_then_fewer_columns(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = [film("a-tape-with-quite-a-long-name", *SHOTS)]
@@ -207,70 +268,40 @@ def test_a_narrow_terminal_gets_shorter_names_and_then_no_curves(
     monkeypatch.setattr(commands.search_table, "width", lambda: 64)
     lines = ask([], "red", "--all").stdout.splitlines()
     assert max(map(len, lines)) <= 64
-    assert "curve" not in lines[0] and "long-name.mp4" in lines[1]
+    assert "00:00:00–00:00:06" in lines[1] and "█" in lines[1] and "long-name.mp4" in lines[1]
+    monkeypatch.setattr(commands.search_table, "width", lambda: 54)
+    header, row, *_ = ask([], "red", "--all").stdout.splitlines()
+    assert len(row) <= 54
+    assert header.split() == ["rank", "sure", "file", "start–end", "scene"]
     monkeypatch.setattr(commands.search_table, "width", lambda: 20)
-    assert "00:00:00.000–00:00:06.000" in ask([], "red", "--all").stdout
+    assert "00:00:00–00:00:06" in ask([], "red", "--all").stdout
 
 
-def test_names_of_wide_characters_keep_the_columns_straight() -> None:
-    lines = table(("file", "scene"), [("映画.mp4", "1"), ("cafe\u0301.mp4", "2")])
-    assert lines.split("\n") == ["file      scene", "映画.mp4  1", "cafe\u0301.mp4  2"]
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_only_a_terminal_has_a_width_and_a_font(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "71")
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
-    assert width() is None and shows(BLOCKS)
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
-    assert not shows(BLOCKS)
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    monkeypatch.setenv("TERM", "xterm")
-    assert width() == 71 and shows(BLOCKS)
-    monkeypatch.setenv("TERM", "dumb")
-    assert not shows(BLOCKS) and shows(ASCII)
-
-
-def test_output_that_only_knows_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding="ascii"))
-    say("00:01–00:02  …/caf\u00e9.mp4")
-    sys.stdout.flush()
-    assert kept.getvalue() == b"00:01-00:02  ~/caf\\xe9.mp4\n"
-
-
-def test_percent_never_claims_certainty() -> None:
-    assert [percent(p) for p in (None, 0.0, 0.123, 0.996, 1.0)] == [
-        "-", "0 %", "12 %", "99 %", "99 %",
-    ]  # fmt: skip
-
-
-curves = st.lists(
-    st.lists(st.floats(-1e3, 1e3, allow_nan=False), max_size=40).map(tuple), max_size=6
-)
-
-
-@given(curves, st.sampled_from([BLOCKS, ASCII]))
-def test_sparklines_share_one_scale(drawn: list[tuple[float, ...]], levels: str) -> None:
-    lines = sparklines(drawn, levels)
-    assert [len(line) for line in lines] == [min(len(curve), COLUMNS) for curve in drawn]
-    points = [
-        (value, levels.index(level))
-        for curve, line in zip(drawn, lines, strict=True)
-        for value, level in zip(shortened(curve), line, strict=True)
+def test_columns_go_in_their_order(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    films = [film("a", *SHOTS), film("b", *SHOTS)]
+    left = []
+    for columns in (200, 78, 68, 56, 46):
+        monkeypatch.setattr(commands.search_table, "width", lambda columns=columns: columns)
+        header, row, *_ = ask(films, "red", "--all", head=WithSound()).stdout.splitlines()
+        films = []
+        assert len(row) <= columns
+        left.append([name for name in ("curve", "also", "found by", "scene") if name in header])
+    assert left == [
+        ["curve", "also", "found by", "scene"],
+        ["also", "found by", "scene"],
+        ["found by", "scene"],
+        ["scene"],
+        [],
     ]
-    points.sort()
-    assert [level for _, level in points] == sorted(level for _, level in points)
-    if points:
-        assert points[-1][1] == len(levels) - 1
 
 
-@given(st.lists(st.floats(-10, 10), min_size=1, max_size=200))
-def test_a_shortened_curve_keeps_its_peak(curve: list[float]) -> None:
-    assert max(shortened(curve)) == max(curve)
+def test_explained_lines_are_broken_with_a_hanging_indent(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = [film("tape", *SHOTS)]
+    whole = ask(films, "red", "--explain", "--top", "1").stdout.splitlines()
+    monkeypatch.setattr(commands.search, "width", lambda: 60)
+    _, _, *told = ask([], "red", "--explain", "--top", "1").stdout.splitlines()
+    assert len(told) > len(whole) - 2 and max(map(len, told)) <= 60
+    assert [line[:8].isspace() for line in told[:2]] == [False, True]
+    assert " ".join(" ".join(told).split()) == " ".join(" ".join(whole[2:]).split())

@@ -20,6 +20,7 @@ Image = pytest.importorskip("PIL.Image", reason="training/requirements.txt bring
 
 from storage.bundles import SHIPPED, encoder_of  # noqa: E402
 from storage.manifest import read_manifest  # noqa: E402
+from training import options  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,11 +50,11 @@ def pictures(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
     folder.mkdir()
     rows = []
-    for number, colour in enumerate(COLOURS * 2):
+    for number, colour in enumerate(COLOURS * 3):
         name = f"{number}.jpg"
         Image.new("RGB", (64, 48), colour).save(folder / name)
         words = {"captions": [f"the colour number {number % 6}"]}
-        rows.append({"file": name, "split": "train" if number < 8 else "val", **words})
+        rows.append({"file": name, "split": "train" if number < 12 else "val", **words})
     (folder / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return folder
 
@@ -68,11 +69,19 @@ def test_an_adapted_encoder_is_imported_and_used(
     out, lite = tmp_path / "my-lite", SHIPPED / "lite"
     done = train(
         *("--images", pictures, "--init", lite, "--out", out),
-        *("--epochs", "2", "--augmented-views", "1"),
+        *("--steps", "60", "--augmented-views", "1", "--keep", "0"),
     )
     assert done.returncode == 0, done.stderr
-    judged = json.loads(done.stdout.splitlines()[-1])["val"]
-    assert 0 <= judged["text to image R@1"] <= 100
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    before, after = manifest["origin"]["judged"]["val"]["text to image R@1"]
+    assert after > before  # these six colours have such numbers nowhere else
+    told = f"text to image R@1   {before:.1f} → {after:.1f} %"
+    assert told in done.stdout and done.stdout.endswith(f"wrote {out}\n")
+    card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"| {before:.1f} | {after:.1f} |" in card and "12 train, 6 val" in card
+    command = manifest["origin"]["command"]
+    assert "--images pictures --out my-lite --init lite" in command and "--steps 60" in command
+    assert str(tmp_path) not in command
 
     bundle = encoder_of(read_manifest(out))
     assert bundle.languages == ("en",) and bundle.text.sentence == "sentence"
@@ -96,6 +105,10 @@ def test_an_adapted_encoder_is_imported_and_used(
     [
         (("--images", "{empty}"), "neither captions.jsonl nor captions.csv"),
         (("--images", "{pictures}", "--init", "{empty}"), "manifest.json cannot be read"),
+        (("--images", "{empty}/none"), "There is no folder"),
+        (("--images", "{pictures}", "--judge", "test"), "no pictures of the split test"),
+        (("--init", "{empty}", "--hidden", "9", "--text-epochs", "3"), "--hidden, --text-epochs: "),
+        (("--keep", "0.5"), "--keep: only together with --init"),
     ],
 )
 def test_a_bad_folder_gets_one_sentence(
@@ -107,3 +120,24 @@ def test_a_bad_folder_gets_one_sentence(
     assert refused.returncode != 0
     assert told in refused.stderr and "Traceback" not in refused.stderr
     assert refused.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize(
+    "words", [("--batch", "0"), ("--warm-up", "0"), ("--epochs", "-1"), ("--dropout", "nan")]
+)
+def test_a_number_out_of_bounds_is_named(
+    words: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        options.parse("", words)
+    told = capsys.readouterr().err
+    assert left.value.code == 2
+    assert words[0] in told and words[1] in told and "must be at least" in told
+
+
+def test_the_manifest_gets_the_command_that_was_given() -> None:
+    given = ("--images", "/home/ann/my pictures", "--out", "mine", "--no-bfloat16", "--seed", "3")
+    said = options.parse("", (*given, "--workers", "4", "--cache", "/home/ann/cache")).command
+    assert said == (
+        "python -m training.lite --images 'my pictures' --out mine --seed 3 --no-bfloat16"
+    )

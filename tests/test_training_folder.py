@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 Image = pytest.importorskip("PIL.Image", reason="pillow makes the pictures")
 
 from training.captions import keywords, opening, shortened  # noqa: E402
 from training.folder import FolderError, read_folder, read_picture_files  # noqa: E402
+from training.photoset import check_pictures  # noqa: E402
 
 
 @pytest.fixture
@@ -118,3 +120,58 @@ def test_captions_are_shortened_as_people_type() -> None:
     assert keywords(opening(caption)) == "dog running on beach"
     assert shortened("dog on beach") == []
     assert keywords("who is it") == "who is it"
+
+
+def csv(folder: Path, *lines: str) -> None:
+    (folder / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["file,captions", "stills/0.png,A tram, in the rain"], "line 2 has more fields"),
+        (["file,caption", "stills/0.png,A tram"], "line 1 has 'caption', which is none"),
+        (["captions,labels", "A tram,tram"], "must name the columns file"),
+        (["file,split", "stills/0.png,val"], "captions or labels or both"),
+        (["file;captions", "stills/0.png;A tram"], "has 'file;captions'"),
+    ],
+)
+def test_a_csv_that_would_lose_words_is_refused(folder: Path, lines: list[str], told: str) -> None:
+    csv(folder, *lines)
+    with pytest.raises(FolderError, match=told):
+        read_folder(folder)
+
+
+def test_a_misspelt_key_and_a_missing_folder_are_named(folder: Path) -> None:
+    rows(folder, *table(3, caption="A tram"))
+    with pytest.raises(FolderError, match="line 4 has 'caption'"):
+        read_folder(folder)
+    with pytest.raises(FolderError, match="There is no folder"):
+        read_folder(folder / "elsewhere")
+
+
+def test_a_picture_is_turned_as_its_camera_was_held(folder: Path) -> None:
+    picture = Image.new("RGB", (32, 24), "black")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter to the right
+    picture.save(folder / "stills" / "0.png", exif=exif)
+    rows(folder, *table())
+    assert dict(read_picture_files(folder, read_folder(folder)))[0].size == (24, 32)
+
+
+def test_sixteen_bits_of_grey_become_eight(folder: Path) -> None:
+    grey = np.array([[0, 257 * 100, 65535]], np.uint16)
+    Image.fromarray(grey).save(folder / "stills" / "0.png")
+    rows(folder, *table())
+    shown = np.asarray(dict(read_picture_files(folder, read_folder(folder)))[0])
+    assert shown[0, :, 0].tolist() == [0, 100, 255]
+
+
+def test_half_a_picture_is_found_before_anything_is_learnt(folder: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8)
+    whole = folder / "stills" / "0.png"
+    Image.fromarray(noise).save(whole)
+    whole.write_bytes(whole.read_bytes()[:9000])
+    rows(folder, *table())
+    with pytest.raises(FolderError, match=r"0\.png is no picture"):
+        check_pictures(folder, read_folder(folder))

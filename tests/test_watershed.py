@@ -99,3 +99,18 @@ def test_spans_come_best_first_and_lie_in_time() -> None:
         shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
         shorter_s = min(one.end_s - one.start_s, other.end_s - other.start_s)
         assert shared_s < shorter_s / 2
+
+
+def test_the_curve_of_a_span_is_the_similarity_of_each_clip_that_it_touches() -> None:
+    curve = [0.1] * 10 + [0.4, 0.5, 0.45, 0.4, 0.4] + [0.1] * 10
+    span = Watershed().find(segment(curve, cuts_s=[20.7, 29.2]), QUERY)[0]
+    assert (span.start_s, span.end_s) == (20.7, 29.2)
+    assert span.curve == pytest.approx((0.4, 0.5, 0.45, 0.4, 0.4), abs=1e-3)
+
+
+def test_a_scene_between_two_clip_centres_has_the_curve_of_both_clips() -> None:
+    view = segment([0.1, 0.2, 0.3, 0.1], cuts_s=[])
+    scenes_s = np.array([[0.0, 3.2], [3.2, 4.8], [4.8, 8.0]])
+    hidden = replace(view, scenes_s=scenes_s, scene_vectors=vectors(np.array([0.1, 0.6, 0.1])))
+    (span,) = [one for one in Watershed().find(hidden, QUERY) if one.start_s == 3.2]
+    assert span.curve == pytest.approx((0.2, 0.3), abs=1e-3)

@@ -27,11 +27,12 @@ class Title:
     name: str
     version: str
     terms: str
+    title: str = "EfficientNet-Lite2 pictures and MiniLM sentences in one space, int8"
 
 
 LITE = Title("lite", "2.0", RESEARCH_ONLY)
-ADAPTED = Title("adapted", "1", RESEARCH_ONLY)
-OWN = Title("own", "1", OWN_PICTURES)
+ADAPTED = Title("adapted", "1", RESEARCH_ONLY, "lite, its picture head adapted to own pictures")
+OWN = Title("own", "1", OWN_PICTURES, "EfficientNet-Lite2 and MiniLM joined by own pictures, int8")
 
 
 def manifest(files: Mapping[str, bytes], origin: Mapping[str, Any], title: Title) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def manifest(files: Mapping[str, bytes], origin: Mapping[str, Any], title: Title
         "name": title.name,
         "version": title.version,
         "kind": "encoder",
-        "title": "EfficientNet-Lite2 pictures and MiniLM sentences in one space, int8",
+        "title": title.title,
         "dim": heads.DIM,
         "clip_s": CLIP_S,
         "languages": ["en"],

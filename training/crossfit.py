@@ -31,7 +31,6 @@ from training.train import new_heads, train
 from training.workshop import Workshop
 
 FOLDS = 4
-WEIGHTS = ("mean", "deviation", "widen.weight", "widen.bias", "project.weight", "project.bias")
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,6 @@ def load(path: Path) -> Crossfit:
     with np.load(path) as file:
         folds = int(file["folds"])
         return Crossfit(tuple(_head(file, fold) for fold in range(folds)))
-
-
-def fold_heads(path: Path) -> list[ImageHead]:
-    """The heads of all folds."""
-    return list(load(path).heads)
 
 
 def main() -> None:
@@ -159,7 +153,7 @@ def _save(
 
 
 def _head(file: np.lib.npyio.NpzFile, fold: int) -> ImageHead:
-    state = {name: torch.from_numpy(file[f"{fold}/{name}"]) for name in WEIGHTS}
+    state = {name: torch.from_numpy(file[f"{fold}/{name}"]) for name in recover.IMAGE_WEIGHTS}
     head = ImageHead(state["mean"], state["deviation"], len(state["widen.bias"]), 0.0, 0.0)
     head.load_state_dict(state)
     return head.eval().requires_grad_(False)

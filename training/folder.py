@@ -8,20 +8,25 @@ The folder holds picture files and either `captions.jsonl` (one JSON object a li
 - `labels`: names of what it shows, likewise; a picture needs a caption or a label;
 - `split`: `train`, `val` or `test`, optional; without it a tenth is kept for `val`, the same tenth
   every time.
+
+A column of another name is refused: it may be a slip, and words would be left out without a word.
 """
 
 import csv
+import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
 from storage.errors import ReelseekError
 from training.photos import Photo
 
 TABLES = ("captions.jsonl", "captions.csv")
+COLUMNS = ("file", "captions", "labels", "split")
 SPLITS = ("train", "val", "test")
 VAL_SHARE = 10
 """One picture in so many is kept for val where the table does not say."""
@@ -42,9 +47,13 @@ def read_folder(root: Path) -> list[Photo]:
     """All pictures of the folder, in the order of its table.
 
     Raises:
-        FolderError: there is no table, a row of it makes no sense, a picture is not there, or none
-            is left to learn from or to judge by.
+        FolderError: there is no such folder or no table in it, a row makes no sense, a picture is
+            not there, or none is left to learn from or to judge by.
     """
+    if not root.is_dir():
+        raise FolderError(
+            f"{root} is no folder." if root.exists() else f"There is no folder {root}."
+        )
     path = next((root / name for name in TABLES if (root / name).is_file()), None)
     if path is None:
         raise FolderError(f"{root} has neither {TABLES[0]} nor {TABLES[1]}: write one of them.")
@@ -63,17 +72,26 @@ def read_folder(root: Path) -> list[Photo]:
 
 
 def read_picture_files(root: Path, photos: Sequence[Photo]) -> Iterator[tuple[int, Image.Image]]:
-    """Position in `photos` and the RGB picture.
+    """Position in `photos` and the RGB picture, upright as its EXIF note says.
 
     Raises:
-        FolderError: a file is no picture that Pillow reads.
+        FolderError: a file is no picture that Pillow reads, or a part of one.
     """
     for position, photo in enumerate(photos):
         try:
             with Image.open(root / photo.key) as picture:
-                yield position, picture.convert("RGB")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+                upright = _rgb(ImageOps.exif_transpose(picture))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise FolderError(f"{root / photo.key} is no picture ({error}).") from error
+        yield position, upright
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    """8-bit RGB; 16-bit grey, which Pillow would cut off at 255, is brought to 8 bits first."""
+    if picture.mode.startswith("I"):
+        grey = np.asarray(picture, np.float32) / 257
+        picture = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
+    return picture.convert("RGB")
 
 
 Row = tuple[str, dict[str, object]]
@@ -92,14 +110,37 @@ def _jsonl(path: Path) -> Iterator[Row]:
                 raise FolderError(f"{place} is no JSON ({error}).") from error
             if not isinstance(row, dict):
                 raise FolderError(f"{place} is no JSON object with a file and its captions.")
+            _check_columns(place, row)
             yield place, row
 
 
 def _csv(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        table = csv.DictReader(lines)
+        table = csv.DictReader(lines, restkey="")
+        header = [name.strip() for name in table.fieldnames or ()]
+        _check_columns(f"{path}, line 1", header)
+        if "file" not in header or not {"captions", "labels"} & set(header):
+            raise FolderError(
+                f"{path}, line 1 must name the columns file, and captions or labels or both: it "
+                f"names {', '.join(header) or 'none'}."
+            )
+        table.fieldnames = header
         for row in table:
-            yield f"{path}, line {table.line_num}", {k: v for k, v in row.items() if v}
+            place = f"{path}, line {table.line_num}"
+            if "" in row:
+                raise FolderError(
+                    f"{place} has more fields than the header: put quotation marks around words "
+                    "with a comma in them."
+                )
+            yield place, {column: value for column, value in row.items() if value}
+
+
+def _check_columns(place: str, columns: Iterable[str]) -> None:
+    unknown = [repr(column) for column in columns if column not in COLUMNS]
+    if unknown:
+        raise FolderError(
+            f"{place} has {', '.join(unknown)}, which is none of the columns {', '.join(COLUMNS)}."
+        )
 
 
 def _by_file(rows: Iterable[Row]) -> dict[str, dict[str, list[str]]]:
@@ -145,4 +186,5 @@ def _photo(root: Path, file: str, parts: Mapping[str, list[str]]) -> Photo:
         captions=tuple(dict.fromkeys(parts["captions"])),
         labels=tuple(dict.fromkeys(parts["labels"])),
         origin=file,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )

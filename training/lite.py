@@ -3,93 +3,79 @@ python -m training.lite --images ../shared/images --out storage/bundles/lite
 python -m training.lite --images my-photos --init storage/bundles/lite --out my-lite
 """
 
-import argparse
-import dataclasses
-import json
 import sys
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Sequence
 
 import torch
 
 from storage.errors import ReelseekError
-from training import bundle, making
+from training import bundle, card, making
 from training.folder import is_folder
-from training.photoset import read_photos
-from training.recipe import ADAPTING, Recipe, Tuning
+from training.options import Options, parse
+from training.photos import Photo
+from training.photoset import check_pictures, read_photos
+from training.recipe import Adapting, Recipe, Tuning
 from training.workshop import Workshop
 
-SomeRecipe = TypeVar("SomeRecipe", bound=Recipe)
 
-
-def main() -> None:
-    arguments = _arguments()
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command; its exit code."""
     torch.set_num_threads(1)  # one order of sums: the bytes do not depend on the number of cores
     try:
-        _make(arguments)
+        _make(parse(__doc__ or "", words))
     except (ReelseekError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
-        sys.exit(getattr(error, "exit_code", 1))
+        return getattr(error, "exit_code", 1)
+    return 0
 
 
-def _make(arguments: argparse.Namespace) -> None:
-    photos = read_photos(arguments.images)
-    workshop = Workshop(arguments.images, arguments.cache, arguments.workers)
-    recipe = _recipe(arguments, Recipe() if arguments.init is None else ADAPTING, "")
-    if arguments.init is None:
-        tuning = _recipe(arguments, Tuning(), "text-")
-        made = making.anew(workshop, photos, recipe, tuning, arguments.seed)
+def _make(options: Options) -> None:
+    """Checks what can be checked, learns, writes, judges, and writes the figures beside it."""
+    photos = read_photos(options.images)
+    _check_splits(options, photos)
+    check_pictures(options.images, photos)
+    workshop = Workshop(options.images, options.cache, options.workers)
+    if options.init is None:
+        recipe, tuning = options.recipe(Recipe()), options.recipe(Tuning(), "text-")
+        made = making.anew(workshop, photos, recipe, tuning, options.seed)
     else:
-        made = making.onwards(workshop, photos, recipe, arguments.seed, arguments.init)
-    for split in arguments.judge:
-        print(json.dumps({split: making.figures(made, workshop, photos, split)}), flush=True)
-    if arguments.out is not None:
-        title = bundle.ADAPTED if arguments.init else bundle.LITE
-        if not arguments.init and is_folder(arguments.images):
-            title = bundle.OWN
-        origin = making.origin(made, arguments.images, photos)
-        bundle.write(arguments.out, making.bundle_files(made, title), origin, title)
+        adapting = options.recipe(Adapting())
+        made = making.onwards(workshop, photos, adapting, options.seed, options.init)
+    _write(options, photos, made, {})  # a long training is kept, whatever becomes of the judging
+    judged = {}
+    for split in options.judge:
+        judged[split] = making.figures(made, workshop, photos, split)
+        count = sum(photo.split == split for photo in photos)
+        print(f"{split}, {count} pictures, computed on them just now:")
+        print(card.table(judged[split]), flush=True)
+    _write(options, photos, made, judged)
+    if options.out is not None:
+        print(f"wrote {options.out}")
 
 
-def _recipe(arguments: argparse.Namespace, recipe: SomeRecipe, prefix: str) -> SomeRecipe:
-    """The recipe with what the command line says otherwise."""
-    said = {
-        field.name: value
-        for field in dataclasses.fields(recipe)
-        if (value := getattr(arguments, _flag(prefix, field.name), None)) is not None
-    }
-    return dataclasses.replace(recipe, **said)
+def _check_splits(options: Options, photos: Sequence[Photo]) -> None:
+    for split in options.judge:
+        if not any(photo.split == split for photo in photos):
+            raise ReelseekError(
+                f"{options.images} has no pictures of the split {split} to judge by: mark some, or "
+                f"leave {split} out of --judge."
+            )
 
 
-def _flag(prefix: str, field: str) -> str:
-    return (prefix + field).replace("-", "_")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--images", type=Path, default=Path("../shared/images"), help="photo set, or a folder"
-    )
-    parser.add_argument("--out", type=Path, help="folder of the bundle; without it none is written")
-    parser.add_argument("--init", type=Path, help="bundle to go on from: only image heads learn")
-    parser.add_argument(
-        "--cache", type=Path, default=Path("~/.cache/reelseek-training").expanduser()
-    )
-    parser.add_argument("--workers", type=int, default=2, help="threads for features")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--judge", nargs="*", default=["val"], choices=["val", "test"])
-    for prefix, recipe in (("", Recipe()), ("text-", Tuning())):
-        for field in dataclasses.fields(recipe):
-            kind = type(getattr(recipe, field.name))
-            flag = f"--{prefix}{field.name}".replace("_", "-")
-            if kind is bool:
-                parser.add_argument(flag, action=argparse.BooleanOptionalAction)
-            else:
-                parser.add_argument(flag, type=kind, help=f"{getattr(recipe, field.name)}")
-    return parser.parse_args()
+def _write(
+    options: Options, photos: Sequence[Photo], made: making.Made, judged: making.Judged
+) -> None:
+    if options.out is None:
+        return
+    title = bundle.ADAPTED if options.init else bundle.LITE
+    if not options.init and is_folder(options.images):
+        title = bundle.OWN
+    origin = making.origin(made, options.images, photos) | {"command": options.command}
+    if judged and title != bundle.LITE:
+        origin["judged"] = judged
+    files = making.bundle_files(made, title, card.card(title, photos, made.base, judged))
+    bundle.write(options.out, files, origin, title)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,9 +1,10 @@
 """From a photo set to the files of a bundle: anew from the public towers, or onwards from one."""
 
+import copy
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,17 +17,20 @@ import torch
 from storage.bundles import encoder_of
 from storage.manifest import read_manifest
 from training import bundle, efficientnet_lite, export, looks, minilm, recover
-from training.dataset import Lexicon, Sentences
+from training.dataset import Lexicon, Sentences, TrainingSet
 from training.evaluate import Vectors
 from training.heads import ImageHead, LiteHeads, TextHead
 from training.judge import judge
 from training.photos import Photo
 from training.photoset import table_file
-from training.recipe import Recipe, Tuning
+from training.recipe import Adapting, Recipe, Tuning
 from training.train import new_heads, train
 from training.workshop import Workshop
 
 ASSETS = Path(__file__).parent / "assets"
+Judged = Mapping[str, Mapping[str, Sequence[float]]]
+"""Percentages by split and name, as `figures` gives them."""
+
 TEXTS = {
     bundle.LITE: ("LICENSE", "NOTICE", "MODEL_CARD.md"),
     bundle.ADAPTED: ("LICENSE", "NOTICE"),
@@ -39,7 +43,9 @@ class Made:
     """What a run of the recipe has made."""
 
     image_tower: bytes
-    """The one that looks twice. Heads learn from single looks, which are more varied."""
+    """The one that looks twice. New heads learn from single looks, which are more varied; a head
+    that goes on learning has only this one.
+    """
     image_head: ImageHead
     text_tower: bytes
     text_head: TextHead
@@ -48,6 +54,10 @@ class Made:
     """The finished text.onnx where it was taken over as it is."""
     facts: dict[str, Any]
     """Recipe and seed, for the manifest."""
+    base: str | None = None
+    """The bundle that the training went on from, such as `lite-0123456789ab`."""
+    head_before: ImageHead | None = None
+    """Its image head, where there is one."""
 
 
 def anew(
@@ -73,7 +83,7 @@ def anew(
 
 
 def onwards(
-    workshop: Workshop, photos: Sequence[Photo], recipe: Recipe, seed: int, start: Path
+    workshop: Workshop, photos: Sequence[Photo], recipe: Adapting, seed: int, start: Path
 ) -> Made:
     """Only the image head goes on learning; the sentence side of the bundle `start` stays as it is,
     byte for byte, so that a sound tower which reads it still fits.
@@ -83,24 +93,45 @@ def onwards(
     """
     begun = encoder_of(read_manifest(start))
     image, text = begun.image.file.read_bytes(), begun.text.file.read_bytes()
-    image_tower, image_head = recover.image_part(image, begun.image.file)
+    image_tower, before = recover.image_part(image, begun.image.file)
     text_tower, text_head = recover.text_part(text, begun.text.file)
     text_head.requires_grad_(False)
     lexicon = Lexicon(photos)
     data = workshop.training_set(image_tower, photos, lexicon, recipe.augmented_views)
     sentences = workshop.sentences(text_tower, lexicon)
     data = dataclasses.replace(data, sentences=sentences.vectors)
-    heads = train(data, recipe, seed, LiteHeads(image_head, text_head))
+    recipe = recipe.sized(len(data.features))
+    head = adapted(data, recipe, seed, before, text_head)
+    recipe = dataclasses.replace(recipe, hidden=before.widen.out_features)
     facts = {
         "init": {"model": begun.manifest.model_id, "files": dict(begun.manifest.checksums)},
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
     }
-    return Made(image_tower, heads.image, text_tower, text_head, sentences, text, facts)
+    base = begun.manifest.model_id
+    return Made(
+        image_tower, head, text_tower, text_head, sentences, text, facts, base, head_before=before
+    )
 
 
-def bundle_files(made: Made, title: bundle.Title) -> dict[str, bytes]:
-    """Every file of the bundle but the manifest; the texts about `lite` go where they are true."""
+def adapted(
+    data: TrainingSet, recipe: Adapting, seed: int, before: ImageHead, text: TextHead
+) -> ImageHead:
+    """A copy of the head `before` that has learnt from `data`, and went `recipe.keep` of the way
+    back.
+    """
+    head = copy.deepcopy(before)
+    head.dropout.p, head.noise = recipe.dropout, recipe.noise
+    new = train(data, recipe, seed, LiteHeads(head, text)).image
+    old, learnt = before.state_dict(), new.state_dict()
+    new.load_state_dict({name: torch.lerp(learnt[name], old[name], recipe.keep) for name in old})
+    return new
+
+
+def bundle_files(made: Made, title: bundle.Title, own_card: str) -> dict[str, bytes]:
+    """Every file of the bundle but the manifest; the texts about `lite` go where they are true, and
+    `own_card` where the card of `lite` is not.
+    """
     image = export.join_image(onnx.load_from_string(made.image_tower), made.image_head)
     text = made.text_file
     if text is None:
@@ -110,6 +141,7 @@ def bundle_files(made: Made, title: bundle.Title) -> dict[str, bytes]:
         "image.onnx": image.SerializeToString(),
         "text.onnx": text,
         "tokenizer.json": export.tokenizer_file(),
+        "MODEL_CARD.md": own_card.encode(),
         **{name: (ASSETS / name).read_bytes() for name in TEXTS[title]},
     }
 
@@ -117,19 +149,22 @@ def bundle_files(made: Made, title: bundle.Title) -> dict[str, bytes]:
 @torch.inference_mode()
 def figures(
     made: Made, workshop: Workshop, photos: Sequence[Photo], split: str
-) -> dict[str, float]:
-    """Percentages of `judge` for one split, with weights rounded as the file keeps them."""
+) -> dict[str, list[float]]:
+    """Percentages of `judge` for one split, with weights rounded as the file keeps them: those of
+    the base, where there is one, and then those of what was made.
+    """
     part = [photo for photo in photos if photo.split == split]
     file = export.join_image(onnx.load_from_string(made.image_tower), made.image_head)
     _, head = recover.image_part(file.SerializeToString(), Path("image.onnx"))
     features = torch.from_numpy(workshop.look(made.image_tower, part, 0)).float()
-    vectors: Vectors = head(features).numpy().astype(np.float32)
 
     def encode(texts: Sequence[str]) -> Vectors:
         encoded: Vectors = made.text_head(made.sentences.of(texts)).numpy()
         return encoded
 
-    return {name: round(value, 1) for name, value in judge(part, vectors, encode).items()}
+    heads = [head] if made.head_before is None else [made.head_before, head]
+    columns = [judge(part, np.asarray(each(features), np.float32), encode) for each in heads]
+    return {name: [round(column[name], 1) for column in columns] for name in columns[0]}
 
 
 def origin(made: Made, images: Path, photos: Sequence[Photo]) -> dict[str, Any]:
@@ -141,13 +176,11 @@ def origin(made: Made, images: Path, photos: Sequence[Photo]) -> dict[str, Any]:
         "model.safetensors": minilm.weights_file(),
         table.name: table,
     }
-    command = "python -m training.lite --images ../shared/images --out storage/bundles/lite"
     return {
         "packages": {name: version(name) for name in packages},
         "sha256": {
             name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()
         },
         "photos": sorted({photo.source for photo in photos if photo.split == "train"}),
-        **({} if "init" in made.facts else {"command": command}),
         **json.loads(json.dumps(made.facts)),
     }

@@ -33,6 +33,8 @@ class Photo:
     """Plain English names; empty where there are only captions."""
     origin: str
     """Path inside the repository that it was taken from."""
+    sha256: str = ""
+    """Of the picture file: caches go by it, since names say nothing about pixels."""
 
 
 def read_table(root: Path) -> list[Photo]:
@@ -50,6 +52,7 @@ def _photo(row: dict[str, object]) -> Photo:
         captions=tuple(row["captions"]),  # type: ignore[arg-type]
         labels=tuple(row["labels"]),  # type: ignore[arg-type]
         origin=str(row["origin"]),
+        sha256=str(row["sha256"]),
     )
 
 

@@ -25,6 +25,18 @@ def read_pictures(root: Path, chosen: Sequence[Photo]) -> Iterator[tuple[int, Im
     return folder.read_picture_files(root, chosen)
 
 
+def check_pictures(root: Path, chosen: Sequence[Photo]) -> None:
+    """Reads every picture of a user's folder once, before hours are spent on some of them; the
+    shards of the photo set are known to be whole.
+
+    Raises:
+        FolderError: a file is no picture, or a part of one.
+    """
+    if not (root / photos.TABLE).is_file():
+        for _ in folder.read_picture_files(root, chosen):
+            pass
+
+
 def table_file(root: Path) -> Path:
     """The file that says which photos and words there are."""
     names = (photos.TABLE, *folder.TABLES)

@@ -6,7 +6,10 @@ processors without VNNI such a kernel adds two products in 16 bits, which 8-bit 
 first and keep 8 bits.
 """
 
+import contextlib
+import logging
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,18 +44,33 @@ def export(
     dynamic: tuple[dict[int, Any], ...],
 ) -> onnx.ModelProto:
     """The module as an ONNX model; `dynamic` names the free axes of each input."""
-    program = torch.onnx.export(
-        module.eval(),
-        example,
-        input_names=list(inputs),
-        output_names=list(outputs),
-        dynamic_shapes=dynamic,
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            module.eval(),
+            example,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=dynamic,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     return _without_notes(program.model_proto)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter has to say to its own authors; errors are raised as ever."""
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter.setLevel(level)
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

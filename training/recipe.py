@@ -1,6 +1,7 @@
 """The numbers of the recipe, all chosen on the val split; README.md says what else was tried."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,26 @@ class Tuning(Recipe):
     """Share of tokens that a step leaves out of each sentence."""
 
 
-ADAPTING = Recipe(augmented_views=2, epochs=20, learning_rate=3e-4, warm_up=10)
-"""From a finished head to a user's folder: few steps, small ones, so that what the head knew stays.
-"""
+@dataclass(frozen=True)
+class Adapting(Recipe):
+    """How a finished image head goes on with a user's pictures, be they a hundred or ten thousand:
+    so many steps, whatever the number of pictures, and then a part of the way back, so that what
+    the head knew stays.
+    """
+
+    augmented_views: int = 2
+    learning_rate: float = 3e-4
+    warm_up: int = 10
+    teacher_weight: float = 0.0
+    """The classifier knows nothing of a house's own names, and argues against them."""
+    steps: int = 300
+    """At least as many; whole epochs, of batches of at most half the pictures."""
+    keep: float = 0.5
+    """Share of the old weights in the mean of old and new ones that is shipped (Wortsman et al.,
+    2022, "Robust fine-tuning of zero-shot models").
+    """
+
+    def sized(self, photos: int) -> "Adapting":
+        """The same recipe with the batch and the epochs that make the steps of so many photos."""
+        batch = max(1, min(self.batch, photos // 2))
+        return replace(self, batch=batch, epochs=math.ceil(self.steps / (photos // batch)))

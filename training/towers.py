@@ -8,7 +8,6 @@ from torch import nn
 
 from training import efficientnet_lite, minilm, quantise
 
-CALIBRATION_PHOTOS = 128
 _N = torch.export.Dim("n", max=4096)
 _T = torch.export.Dim("t", max=minilm.MAX_TOKENS)
 

@@ -24,6 +24,9 @@ from training.recipe import Recipe, Tuning
 MAX_SCALE = 100.0
 """Upper limit of the inverse temperatures, as in CLIP."""
 
+TOLD = 5
+"""How often a training says how far it is."""
+
 Read = Callable[[NDArray[np.int64]], Tensor]
 """Row numbers of sentences to their unit vectors (rows, 384) float32."""
 
@@ -131,12 +134,14 @@ def _run(
         lambda step: learning_rate_factor(step, len(batches), recipe.warm_up, recipe.final_rate),
     )
     heads.train()
-    for rows in batches:
+    for step, rows in enumerate(batches, 1):
         loss = _loss(heads, data, recipe, rows, rng, read)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
+        if step % max(1, len(batches) // TOLD) == 0:
+            print(f"step {step} of {len(batches)}, loss {loss.item():.2f}", flush=True)
     heads.eval().requires_grad_(False)
 
 

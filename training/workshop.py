@@ -28,6 +28,9 @@ set, from as many as there are."""
 
 VIEW_SEED = 0
 
+Hashed = str | Sequence[str]
+"""What stands for one sentence or one picture in a digest."""
+
 
 class Workshop:
     """Towers, features and training set made from one photo set, and the folder that keeps them."""
@@ -50,7 +53,7 @@ class Workshop:
                 pixels[row] = squash(picture)
             return bytes(towers.image_tower(pixels).SerializeToString())
 
-        inputs = [efficientnet_lite.weights_file().read_bytes(), [photo.key for photo in chosen]]
+        inputs = [efficientnet_lite.weights_file().read_bytes(), identities(chosen)]
         return self._kept("image-tower", ".onnx", inputs, make)
 
     def hidden(self, lexicon: dataset.Lexicon, trained: int) -> HiddenStates:
@@ -118,11 +121,10 @@ class Workshop:
 
     def look(self, tower: bytes, photos: Sequence[Photo], number: int) -> NDArray[np.float16]:
         """Features (photos, f) float16 of one view of each photo."""
-        keys = [photo.key for photo in photos]
         return self._array(
             f"view-{number}",
             tower,
-            keys,
+            identities(photos),
             (number, VIEW_SEED),
             lambda: features.photo_features(
                 tower, self._images, list(photos), number, VIEW_SEED, self._workers
@@ -151,7 +153,7 @@ class Workshop:
         self,
         name: str,
         tower: bytes,
-        items: Sequence[str],
+        items: Sequence[Hashed],
         settings: Sequence[object],
         make: Callable[[], NDArray[np.float16]],
     ) -> NDArray[np.float16]:
@@ -174,6 +176,13 @@ class Workshop:
             unfinished.write_bytes(make())
             unfinished.replace(path)
         return path.read_bytes()
+
+
+def identities(photos: Sequence[Photo]) -> list[list[str]]:
+    """What the features of photos depend on: the bytes of each picture, and its name, which seeds
+    its altered views.
+    """
+    return [[photo.key, photo.sha256] for photo in photos]
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -114,7 +114,7 @@ def evidence(
     better = curves.channels[:, CHANNELS.index("against_sentences_top")]
     scene = curves.channels[:, CHANNELS.index("scene_against_archive")]
     before, after = within.before(archive), within.after(archive)
-    archive_mean = within.mean(archive)
+    archive_mean = within.mean(archive, curves.scenes_against_archive)
     contrast = archive_mean - within.around(archive)
     length_s = spans_s[:, 1] - spans_s[:, 0]
     overlap, network = _named(reading.spans_s, spans_s)
@@ -122,11 +122,12 @@ def evidence(
     cuts_s = np.unique(segment.scenes_s)
     inside = (cuts_s > spans_s[:, :1] + _NEAR_CUT_S) & (cuts_s < spans_s[:, 1:] - _NEAR_CUT_S)
     rows = np.ones(len(spans_s))
-    archive_peak, saliency_peak = within.peak(archive), within.peak(saliency)
+    archive_peak = within.peak(archive, curves.scenes_against_archive)
+    of_scenes = curves.scenes_against_bank
     columns = {
-        "bank_mean": within.mean(bank),
-        "bank_peak": within.peak(bank),
-        "bank_low": -within.peak(-bank),
+        "bank_mean": within.mean(bank, of_scenes),
+        "bank_peak": within.peak(bank, of_scenes),
+        "bank_low": -within.peak(-bank, -of_scenes),
         "archive_mean": archive_mean,
         "archive_peak": archive_peak,
         "sentences_mean": within.mean(said),
@@ -138,7 +139,7 @@ def evidence(
         "before": within.first(archive) - before,
         "after": within.last(archive) - after,
         "saliency_mean": within.mean(saliency),
-        "saliency_peak": saliency_peak,
+        "saliency_peak": within.peak(saliency),
         "saliency_low": -within.peak(-saliency),
         "saliency_around": within.around(saliency),
         "saliency_elsewhere": within.elsewhere(saliency),
@@ -166,7 +167,12 @@ def evidence(
 
 
 class _Within:
-    """Means and peaks of curves (clips,) inside and around spans (n, 2), all (n,)."""
+    """Means and peaks of curves (clips,) inside and around spans (n, 2), all (n,).
+
+    A span between the middles of two clips holds no clip: the nearest one stands in. If it is a
+    scene, its own frame was looked at all the same, and what that says is given as `of_scenes`,
+    (scenes,).
+    """
 
     def __init__(self, segment: SegmentView, spans_s: NDArray[np.float64]) -> None:
         middles_s = segment.times_s.mean(axis=1)
@@ -177,17 +183,32 @@ class _Within:
         self._first = np.where(self._lonely, nearest, first)
         self._end = np.where(self._lonely, nearest + 1, end)
         self._clips = len(middles_s)
+        same = np.abs(segment.scenes_s[np.newaxis] - spans_s[:, np.newaxis]).max(axis=2)
+        self._scene = same.argmin(axis=1)
+        self._by_scene = self._lonely & (same.min(axis=1) < _NEAR_CUT_S)
         self._vectors = segment.vectors
 
-    def mean(self, curve: NDArray[np.floating]) -> NDArray[np.float64]:
+    def mean(
+        self, curve: NDArray[np.floating], of_scenes: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float64]:
         sums = _sums(curve)
-        return np.asarray((sums[self._end] - sums[self._first]) / (self._end - self._first))
+        means = (sums[self._end] - sums[self._first]) / (self._end - self._first)
+        return self._or_scene(np.asarray(means), of_scenes)
 
-    def peak(self, curve: NDArray[np.floating]) -> NDArray[np.float64]:
+    def _or_scene(
+        self, found: NDArray[np.float64], of_scenes: NDArray[np.floating] | None
+    ) -> NDArray[np.float64]:
+        if of_scenes is None:
+            return found
+        return np.where(self._by_scene, of_scenes[self._scene], found)
+
+    def peak(
+        self, curve: NDArray[np.floating], of_scenes: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float64]:
         bounds = np.stack([self._first, np.minimum(self._end, self._clips)], axis=1)
         padded = np.append(curve.astype(np.float64), -np.inf)
         peaks: NDArray[np.float64] = np.maximum.reduceat(padded, bounds.ravel())[::2]
-        return peaks
+        return self._or_scene(peaks, of_scenes)
 
     def first(self, curve: NDArray[np.floating]) -> NDArray[np.float64]:
         values: NDArray[np.float64] = curve[self._first].astype(np.float64)

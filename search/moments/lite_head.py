@@ -8,6 +8,7 @@ each, and says how likely it is right.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from search.moments.lite_inputs import (
 )
 from search.moments.proposals import proposals
 from search.moments.qd_detr_inputs import padded, spans
-from search.moments.scorer import Scorer
+from search.moments.scorer import Best, Judged, Scorer
 from search.text.base import EncodedQuery
 from storage.errors import BundleError
 from storage.records import CLIP_S
@@ -95,7 +96,11 @@ class LiteHead:
         if not readings:
             return []
         leaders = Leaders.of(readings)
-        return [self._moments(reading, leaders, self._scorer) for reading in readings]
+        found = [_Found.of(reading, leaders, self._scorer) for reading in readings]
+        of_all = Best.of([segment.judged for segment in found])
+        return [
+            _moments(segment, self._scorer.probability(segment.judged, of_all)) for segment in found
+        ]
 
     def read(self, segments: Sequence[SegmentView], query: EncodedQuery) -> list[Reading]:
         """What the network and the curves say of each segment."""
@@ -119,20 +124,45 @@ class LiteHead:
                 )
         return readings
 
-    def _moments(self, reading: Reading, leaders: Leaders, scorer: Scorer) -> list[Span]:
-        """Of spans that share half of the shorter one, the likeliest."""
+
+@dataclass(frozen=True, repr=False)
+class _Found:
+    """The proposed spans of one segment."""
+
+    reading: Reading
+    spans_s: NDArray[np.float64]
+    """(n, 2)"""
+    evidence: NDArray[np.float32]
+    """(n, len(EVIDENCE))"""
+    judged: Judged
+
+    @staticmethod
+    def of(reading: Reading, leaders: Leaders, scorer: Scorer) -> _Found:
         spans_s = proposed(reading)
         facts = evidence(reading, spans_s, leaders)
-        probability = scorer.probability(facts)
-        kept: list[int] = []
-        free = np.ones(len(spans_s), bool)
-        for row in np.argsort(-probability, kind="stable").tolist():
-            if free[row]:
-                kept.append(row)
-                free &= ~_same_moment(spans_s, spans_s[row])
-            if len(kept) == MOMENTS:
-                break
-        return [_span(reading, spans_s[row], facts[row], float(probability[row])) for row in kept]
+        return _Found(reading, spans_s, facts, scorer.judged(facts))
+
+
+def _moments(found: _Found, probability: NDArray[np.float32]) -> list[Span]:
+    return [
+        _span(found.reading, found.spans_s[row], found.evidence[row], float(probability[row]))
+        for row in apart(found.spans_s, found.judged.order)
+    ]
+
+
+def apart(spans_s: NDArray[np.float64], order: NDArray[np.float32]) -> list[int]:
+    """Rows of spans (n, 2), the highest in `order` (n,) first: of those that share half of the
+    shorter one only the best, and at most MOMENTS.
+    """
+    kept: list[int] = []
+    free = np.ones(len(spans_s), bool)
+    for row in np.argsort(-order, kind="stable").tolist():
+        if free[row]:
+            kept.append(row)
+            free &= ~_same_moment(spans_s, spans_s[row])
+        if len(kept) == MOMENTS:
+            break
+    return kept
 
 
 def proposed(reading: Reading) -> NDArray[np.float64]:

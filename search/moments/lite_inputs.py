@@ -61,6 +61,10 @@ class Curves:
     """The same above what the clip reaches with the bank's sentences on average."""
     channels: NDArray[np.float32]
     """(clips, len(CHANNELS))"""
+    scenes_against_bank: NDArray[np.float32]
+    """(scenes,): the scenes' own vectors, measured as the clips are."""
+    scenes_against_archive: NDArray[np.float32]
+    """(scenes,)"""
 
 
 def width(dim: int) -> int:
@@ -83,6 +87,7 @@ def curves(segment: SegmentView, query: EncodedQuery, bank: Bank, asked: Chance)
     # divide by how little they differ for it would make much of nothing.
     against_sentences = _limited((similarity - seen.mean) / deviation)
     of_scenes = segment.scene_vectors @ query.pooled
+    scenes_against_archive = _limited((of_scenes - segment.background) / stray)
     cut, place = _cuts(segment)
     rows = len(similarity)
     order = np.argsort(np.argsort(similarity, kind="stable"), kind="stable")
@@ -95,9 +100,7 @@ def curves(segment: SegmentView, query: EncodedQuery, bank: Bank, asked: Chance)
         "against_archive": against_archive,
         "against_sentences": against_sentences,
         "against_sentences_top": _limited((similarity - seen.top) / deviation),
-        "scene_against_archive": _limited(
-            (of_scenes[_scene_of_clips(segment)] - segment.background) / stray
-        ),
+        "scene_against_archive": scenes_against_archive[_scene_of_clips(segment)],
         "rank": 2.0 * order / max(1, rows - 1) - 1.0,
         "best_clip_likeness": 4.0 * (segment.vectors @ best) - 2.0,
         "continuity": 4.0 * (segment.vectors * before).sum(axis=1) - 2.0,
@@ -108,7 +111,15 @@ def curves(segment: SegmentView, query: EncodedQuery, bank: Bank, asked: Chance)
         "length": constant * (2.0 * rows / SEGMENT_CLIPS - 1.0),
     }
     channels = np.stack([columns[name] for name in CHANNELS], axis=1).astype(np.float32)
-    return Curves(similarity, against_bank, against_archive, against_sentences, channels)
+    return Curves(
+        similarity=similarity,
+        against_bank=against_bank,
+        against_archive=against_archive,
+        against_sentences=against_sentences,
+        channels=channels,
+        scenes_against_bank=_limited((of_scenes - mean) / deviation),
+        scenes_against_archive=scenes_against_archive,
+    )
 
 
 def video_input(segment: SegmentView, seen: Curves) -> NDArray[np.float32]:

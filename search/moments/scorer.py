@@ -1,7 +1,14 @@
-"""From the evidence for a span to how likely it is right: a small learnt network, numpy only."""
+"""From the evidence for spans to their order, and to how likely each is right; numpy only.
+
+A small learnt network weighs all evidence for a span. It learnt from composed tapes, and film is
+unlike them in many ways that such a network can lean on; what holds everywhere is how far the best
+clip stands above the archive. So the order goes by that peak, to which the network adds a part of
+its logit, and validation tapes say how large a part (docs/adr/0017).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,8 +18,34 @@ from numpy.typing import NDArray
 from search.moments.evidence import EVIDENCE
 from storage.errors import BundleError
 
+_PEAK = EVIDENCE.index("archive_peak")
 _LIMIT = 5.0
 """Standardised evidence beyond it means no more: films may hold what no composed tape did."""
+
+
+@dataclass(frozen=True, repr=False)
+class Judged:
+    """The spans of one segment, weighed."""
+
+    logits: NDArray[np.float32]
+    """(n,): how much all evidence speaks for each."""
+    order: NDArray[np.float32]
+    """(n,): what they are ordered by, over all segments of a search."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The highest that any span of a search reached."""
+
+    logit: float
+    order: float
+
+    @staticmethod
+    def of(judged: Sequence[Judged]) -> Best:
+        return Best(
+            max(float(segment.logits.max()) for segment in judged),
+            max(float(segment.order.max()) for segment in judged),
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,8 +66,10 @@ class Scorer:
     """(h,)"""
     bias: NDArray[np.float32]
     """(1,)"""
+    trust: NDArray[np.float32]
+    """(1,): how much of the network's logit is added to the peak."""
     calibration: NDArray[np.float32]
-    """(2,): factor and shift of the logit (Platt)."""
+    """(4,): weights of `standing`'s three numbers, and the shift (Platt, 1999)."""
     least: NDArray[np.float32]
     """(1,): probability from which a span is best called an answer."""
 
@@ -73,9 +108,25 @@ class Scorer:
         logits: NDArray[np.float32] = x @ self.direct + hidden @ self.weight + self.bias
         return logits
 
-    def probability(self, evidence: NDArray[np.float32]) -> NDArray[np.float32]:
-        """For evidence (n, len(EVIDENCE)) the probability that each span is right, (n,)."""
-        factor, shift = self.calibration.tolist()
-        odds = (factor * self.logits(evidence) + shift).clip(-30.0, 30.0)
-        probability: NDArray[np.float32] = 1.0 / (1.0 + np.exp(-odds))
+    def judged(self, evidence: NDArray[np.float32]) -> Judged:
+        """What the evidence (n, len(EVIDENCE)) says of each span of a segment."""
+        logits = self.logits(evidence)
+        return Judged(logits, evidence[:, _PEAK] + self.trust * logits)
+
+    def probability(self, judged: Judged, of_all: Best) -> NDArray[np.float32]:
+        """How likely each span is right, (n,); it rises with `order`."""
+        *weights, shift = self.calibration.tolist()
+        odds = standing(judged, of_all) @ np.array(weights, np.float32) + np.float32(shift)
+        probability: NDArray[np.float32] = 1.0 / (1.0 + np.exp(-odds.clip(-30.0, 30.0)))
         return probability
+
+
+def standing(judged: Judged, of_all: Best) -> NDArray[np.float32]:
+    """What the probability goes by, (n, 3): is anything here (the best order and the best logit of
+    the whole search), and how much a span lacks of the best.
+    """
+    columns = np.zeros((len(judged.order), 3), np.float32)
+    columns[:, 0] = of_all.order
+    columns[:, 1] = of_all.logit
+    columns[:, 2] = judged.order - of_all.order
+    return columns

@@ -64,7 +64,7 @@ class Watershed:
         for proposal in judged:
             if len(kept) < self._settings.moments and not any(map(proposal.overlaps, kept)):
                 kept.append(proposal)
-        spans = [proposal.span() for proposal in kept]
+        spans = [proposal.span(_touched(segment, curve, proposal)) for proposal in kept]
         return sorted(spans, key=lambda span: (-span.score, span.start_s))
 
     def _level_sets(
@@ -105,7 +105,7 @@ class _Proposal:
         shorter_s = min(self.end_s - self.start_s, other.end_s - other.start_s)
         return shared_s >= shorter_s / 2
 
-    def span(self) -> Span:
+    def span(self, curve: tuple[float, ...]) -> Span:
         return Span(
             self.start_s,
             self.end_s,
@@ -116,7 +116,16 @@ class _Proposal:
                 "surroundings": self.around,
                 "salience": self.salience,
             },
+            curve=curve,
         )
+
+
+def _touched(
+    segment: SegmentView, curve: NDArray[np.float32], proposal: _Proposal
+) -> tuple[float, ...]:
+    """The similarity of each clip that a span touches."""
+    starts_s, ends_s = segment.times_s.T
+    return tuple(curve[(starts_s < proposal.end_s) & (ends_s > proposal.start_s)].tolist())
 
 
 class _Judge:

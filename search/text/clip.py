@@ -49,7 +49,9 @@ class ClipTextEncoder:
         text = " ".join(sentence.split())
         ids = self._tokenizer.for_pooled(text)
         if not text or len(ids) <= len(self._tokenizer.for_pooled("")):
-            raise QueryError('The query is empty: say what is to be seen, such as "a dog in snow".')
+            raise QueryError(
+                'The query is empty: say what is to be seen or heard, such as "a dog in snow".'
+            )
         pooled, rows = self._run(ids)
         words = self._tokenizer.for_words(text)
         if words != ids[: len(words)]:

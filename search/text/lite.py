@@ -44,7 +44,9 @@ class LiteTextEncoder:
     def encode(self, sentence: str) -> EncodedQuery:
         text = " ".join(sentence.split())
         if not text:
-            raise QueryError('The query is empty: say what is to be seen, such as "a dog in snow".')
+            raise QueryError(
+                'The query is empty: say what is to be seen or heard, such as "a dog in snow".'
+            )
         # A terminal may hand over bytes that are no characters; the library cannot take them.
         ids = self._tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8")).ids
         if len(ids) > self._tower.max_tokens:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from search.moments.bank import Bank
 from search.moments.lite_head import LiteHead
@@ -20,12 +17,12 @@ from storage.records import CLIP_S
 from training.composed.archives import Archives
 from training.composed.assemble import Material
 from training.composed.batches import rows
+from training.composed.calibrating import asked, calibrated
 from training.composed.crossfit import CrossFit
 from training.composed.draws import Draws, judging_style, learning_style
-from training.composed.judging import answering_threshold, answers, first_hits
 from training.composed.learning import Recipe, train
 from training.composed.network import LiteMoments, export
-from training.composed.scoring import Fitting, fit, gathered, platt
+from training.composed.scoring import Fitting, fit, gathered
 from training.composed.stock import Stock
 
 NAME, VERSION = "lite-moments", "1.0"
@@ -61,26 +58,9 @@ def scored(file: Path, material: Material, control: Stock, whole: Whole) -> Scor
     trials = archives.trials(whole.scorer.trials, whole.scorer.present)
     print(f"fitting the scorer on {whole.scorer.trials} archives", flush=True)
     scorer = fit(gathered(reader, material.fit, trials, whole.seed), whole.scorer, whole.seed)
-    return calibrated(file, material.bank, scorer, control, whole)
-
-
-def calibrated(file: Path, bank: Bank, scorer: Scorer, control: Stock, whole: Whole) -> Scorer:
-    """The same scorer, so that the probability of a first hit means what it says, and with the
-    least that a hit should have.
-    """
-    head = LiteHead(file, bank, scorer, NAME)
-    archives = Archives(control, judging_style, whole.seed + 1)
     count = min(_CALIBRATING_TRIALS, whole.scorer.trials)
-    found = answers(head, control, archives.trials(count, whole.scorer.present))
-    said, truth = first_hits(found)
-    said = said.clip(1e-6, 1 - 1e-6)
-    factor, shift = platt(np.log(said / (1 - said)), truth)
-    honest = 1 / (1 + np.exp(-(factor * np.log(said / (1 - said)) + shift)))
-    return dataclasses.replace(
-        scorer,
-        calibration=np.array([factor, shift], np.float32),
-        least=np.array([answering_threshold(honest, truth)], np.float32),
-    )
+    judged = Archives(control, judging_style, whole.seed + 1).trials(count, whole.scorer.present)
+    return calibrated(scorer, asked(reader, control, judged))
 
 
 def write(

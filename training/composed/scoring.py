@@ -1,4 +1,4 @@
-"""Fits the scorer on archives of photos that the network never saw, and calibrates it."""
+"""Fits the scorer on archives of photos that the network never saw."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def fit(facts: list[Facts], fitting: Fitting, seed: int) -> Scorer:
         hidden_bias=np.concatenate([_numbers(m.first.bias) for m in members]),
         weight=share * np.concatenate([_numbers(m.last.weight)[0] for m in members]),
         bias=np.stack([_numbers(m.last.bias) for m in members]).mean(axis=0),
-        calibration=np.array([1.0, 0.0], np.float32),
+        trust=np.array([1.0], np.float32),
+        calibration=np.array([0.0, 0.0, 1.0, 0.0], np.float32),
         least=np.array([0.0], np.float32),
     )
 
@@ -185,20 +186,3 @@ def list_loss(logits: Tensor, facts: Facts) -> Tensor:
 def _numbers(parameter: Tensor) -> NDArray[np.float32]:
     numbers: NDArray[np.float32] = parameter.detach().numpy()
     return numbers
-
-
-def platt(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
-    """Factor and shift that make the logits (n,) of right (1) and wrong (0) hits honest."""
-    factor = torch.ones((), dtype=torch.float64, requires_grad=True)
-    shift = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    x, y = torch.from_numpy(logits), torch.from_numpy(truth)
-    optimiser = torch.optim.LBFGS([factor, shift], max_iter=100)
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = functional.binary_cross_entropy_with_logits(factor * x + shift, y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return float(factor.detach()), float(shift.detach())

@@ -1,8 +1,8 @@
 """Fits how far a sentence asks for sound: logistic regression on the text tower's sentence vectors.
 
 Sentences about sounds are those of the sound set and the paraphrases of the sound recipe; sentences
-about pictures are captions of training photos, whole and shortened, and their labels. Each kind
-weighs the same however many there are, so that a bare noun, which may be either, comes out between.
+about pictures are captions of training photos, whole and shortened, and names of what can be seen:
+their labels, and ImageNet's classes. Each kind weighs the same however many there are.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from training.captions import shortened
 from training.fusion.material import Sound
 from training.photos import Photo
 from training.sound.wording import TEMPLATES, sentences_of
+from training.vocabulary import imagenet_names
 
 CAPTIONS = 2000
 RIDGE = 1.0
@@ -38,7 +39,7 @@ class Wordings:
     labels: NDArray[np.str_]
     """(sentences,) the label that each is about."""
     pictures: tuple[Vectors, ...]
-    """Captions, short captions, labels."""
+    """Captions, short captions, names."""
 
 
 def read(
@@ -58,7 +59,10 @@ def read(
     captions = [caption for photo in train for caption in photo.captions]
     some = [captions[place] for place in rng.permutation(len(captions))[:CAPTIONS].tolist()]
     short = [forms[int(rng.integers(len(forms)))] for forms in map(shortened, some) if forms]
-    names = sorted({label for photo in train for label in photo.labels})
+    names = sorted(
+        {label for photo in train for label in photo.labels}
+        | {synonyms[0] for synonyms in imagenet_names()}
+    )
     return Wordings(
         _encoded(words, [text for _, text in about]),
         np.array([label for label, _ in about]),

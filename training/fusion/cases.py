@@ -94,7 +94,7 @@ def cases(
                 tuple(sorted(spans, key=lambda span: -span.score)),
                 heard,
                 named_share(question.text, labels()),
-                own.meant(query),
+                own.of(query),
                 film.tape.times_s,
                 film.tape.scenes_s,
                 background,

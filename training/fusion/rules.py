@@ -20,7 +20,7 @@ Ranking = Callable[[Case], list[Span]]
 """All moments of a case, in any order."""
 
 GATES: dict[str, Callable[[Case], float]] = {
-    "higher": lambda case: case.heard.asked,
+    "higher": lambda case: max(case.named, case.meant),
     "words": lambda case: case.named,
     "meaning": lambda case: case.meant,
     "mean": lambda case: (case.named + case.meant) / 2,
@@ -85,7 +85,7 @@ class Product:
 
     rule: Rule = RULE
     runs: RunSettings = RUNS
-    gate: str = "higher"
+    gate: str = "meaning"
     parts: bool = True
     """Whether the part of a sentence that asks most for a sound is listened for by itself."""
     expected: float = 0.0

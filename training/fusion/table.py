@@ -29,7 +29,7 @@ RULES: Mapping[str, Ranking] = {
     "chosen: noisy or, lift 0.6": Product(),
     "lift 1": Product(replace(RULE, lift=1.0)),
     "sentences whole": Product(parts=False),
-    **{f"asked for by: {gate}": Product(gate=gate) for gate in GATES if gate != "higher"},
+    **{f"asked for by: {gate}": Product(gate=gate) for gate in GATES if gate != "meaning"},
     **{f"trust {trust}": Product(replace(RULE, trust=trust)) for trust in (0.6, 1.0)},
     **{f"expected {more:+}": Product(expected=more) for more in (-1.5, -0.5, 0.5, 1.0)},
     "runs: evidence 0.2": Product(runs=replace(RUNS, audible=0.2)),

@@ -7,6 +7,7 @@ by the 2 s window of it that sounds most like the question.
 
 from __future__ import annotations
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +32,11 @@ def figures(
     paths = [*footage.clips, *(sorted(audio.iterdir()) if audio.is_dir() else [])]
     heard: dict[str, NDArray[np.float32]] = {}
     for path in paths:
-        with path.open("rb") as file:
-            wave = wave_of(file)
+        try:
+            with path.open("rb") as file:
+                wave = wave_of(file)
+        except av.FFmpegError:
+            continue  # whoever indexes the clips names those that cannot be read
         if wave.any():
             heard[path.relative_to(footage.folder).as_posix()] = encoder.encode(windows(wave))[0]
     places = []

@@ -4,7 +4,7 @@ Two signs must agree. The shots have the same length from cut to cut, to a frame
 a copy from another take of the same interview, whose pictures are as alike as those of a copy. And
 the clips that then show the same instant differ by little of what two clips of the archive differ
 by chance, which makes one number fit encoders whose cosines all lie high. Figures in docs/adr/0019;
-grey and letterboxed copies, and shots that were trimmed, are mostly missed.
+grey copies, and shots that were trimmed, are mostly missed.
 """
 
 from __future__ import annotations

@@ -102,6 +102,18 @@ def test_the_answer_is_the_same_however_many_segments_are_read_at_once(head: Mom
         assert [s.score for s in one] == pytest.approx([s.score for s in other], abs=1e-4)
 
 
+def test_a_shot_between_two_clips_is_judged_by_its_own_frame(head: MomentHead) -> None:
+    """1.6 s, between the middles of two clips that show its neighbours."""
+    shots = [(unlike(DOG, number), 6.0) for number in range(9)]
+    plain = film(
+        [*shots, (unlike(DOG, 20), 5.2), (unlike(DOG, 21), 1.6), (unlike(DOG, 22), 8.0)], DOG
+    )
+    own = plain.scene_vectors.copy()
+    own[10] = shot_of(DOG, 0.6, 1)
+    span = best(head, replace(plain, scene_vectors=own))
+    assert (span.start_s, span.end_s) == pytest.approx((59.2, 60.8), abs=0.01)
+
+
 def test_nothing_to_search_is_no_moment(head: MomentHead) -> None:
     assert head.find_all([], query(DOG)) == []
 

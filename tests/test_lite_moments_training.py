@@ -19,13 +19,14 @@ from search.moments.lite_inputs import INPUT_NAMES, OUTPUT_NAMES  # noqa: E402
 from training.composed.archives import Archives  # noqa: E402
 from training.composed.assemble import Material  # noqa: E402
 from training.composed.batches import batch, rows  # noqa: E402
+from training.composed.calibrating import platt  # noqa: E402
 from training.composed.crossfit import CrossFit, folds, unseen_vectors  # noqa: E402
 from training.composed.draws import Draws, judging_style, learning_style  # noqa: E402
 from training.composed.judging import answers, figures  # noqa: E402
 from training.composed.learning import Recipe, saliency_loss, total_loss, train  # noqa: E402
 from training.composed.making import Whole, scored  # noqa: E402
 from training.composed.network import LiteMoments, export, lite_config  # noqa: E402
-from training.composed.scoring import Fitting, platt  # noqa: E402
+from training.composed.scoring import Fitting  # noqa: E402
 from training.lite_moments import main  # noqa: E402
 
 SMALL = Recipe(hidden=16, epochs=12, batch=16, learning_rate=3e-3, dropout=0.0, without_vectors=0.0)
@@ -112,11 +113,18 @@ def test_what_is_spoken_of_alike_shares_a_fold() -> None:
     assert 40 <= int((fold == 0).sum()) <= 80
 
 
-def test_calibration_undoes_overconfidence() -> None:
+def test_the_calibration_finds_the_odds_that_made_the_truth() -> None:
     rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, 20_000)
-    truth = (rng.random(20_000) < 1 / (1 + np.exp(-(0.5 * logits - 1)))).astype(np.float64)
-    assert platt(logits, truth) == pytest.approx((0.5, -1.0), abs=0.1)
+    standing = rng.normal(0, 1.5, (20_000, 3)).astype(np.float32)
+    odds = standing @ np.array([0.2, 0.5, 1.5]) - 1
+    truth = rng.random(20_000) < 1 / (1 + np.exp(-odds))
+    assert platt(standing, truth) == pytest.approx((0.2, 0.5, 1.5, -1.0), abs=0.1)
+
+
+def test_a_lower_place_is_never_the_likelier_one() -> None:
+    rng = np.random.default_rng(1)
+    standing = rng.normal(0, 1, (500, 3)).astype(np.float32)
+    assert platt(standing, standing[:, 2] < 0)[2] > 0
 
 
 def test_too_few_photos_are_refused_in_a_sentence(

@@ -73,7 +73,8 @@ def test_json_says_what_the_tables_say(reelseek: Reelseek, cnn14: Path) -> None:
     listed = json.loads(reelseek("list", "--json").stdout)
     names = [model["name"] for model in listed["models"]]
     assert names[0] == "lite" and names[-1] == "cnn14" and "lite-sound" in names
-    assert listed["sets"] == []
+    shipped = {"encoder": "lite", "sound": None, "head": "lite-moments"}
+    assert listed["sets"] == [shipped], "Cnn14 has no head here that hears with it"
     shown = json.loads(reelseek("info", "cnn14", "--json").stdout)
     assert shown["kind"] == "sound" and shown["sound"]["tags"] == 527
 

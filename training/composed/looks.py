@@ -26,6 +26,7 @@ from training.features import session
 from training.photos import Photo
 from training.photoset import read_pictures
 from training.views import crop_box, squash
+from training.workshop import identities
 
 SHOTS = 2
 STEPS = 3
@@ -92,8 +93,8 @@ def look_features(
 
 
 def _digest(tower: bytes, photos: Sequence[Photo], seed: int) -> str:
-    keys = json.dumps([photo.key for photo in photos]).encode()
-    return hashlib.sha256(tower + keys + bytes([seed, _VERSION])).hexdigest()[:16]
+    pictures = json.dumps(identities(photos)).encode()
+    return hashlib.sha256(tower + pictures + bytes([seed, _VERSION])).hexdigest()[:16]
 
 
 def _encoded(tower: bytes, images: Path, photos: Sequence[Photo], seed: int) -> NDArray[np.float16]:

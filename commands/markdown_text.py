@@ -108,7 +108,7 @@ def _table(lines: list[str]) -> list[str]:
         return ["-" * max(map(len, aligned)) if n == 1 else row for n, row in _ruled(aligned)]
     stacked = []
     for first, *others in body:
-        stacked += textwrap.wrap(first, LINE)
+        stacked += textwrap.wrap(f"{header[0]}: {first}" if header[0] else first, LINE)
         for name, cell in zip(header[1:], others, strict=True):
             label = f"{name}: " if name else ""
             stacked += textwrap.wrap(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="training needs torch (training/requirements.txt)")
+
 from training import tapes
 from training.fusion.cases import FRESH, screen, windows
 from training.fusion.films import Film

@@ -280,6 +280,7 @@ def test_the_graph_of_a_head_answers_without_torch(imported: dict[str, Imported]
 
 def test_what_fits_together_is_found(imported: dict[str, Imported]) -> None:
     assert set(sets_of(all_models())) == {
+        Set("lite", "lite-moments", None),
         Set("clip", "qd-detr", "cnn14"),
         Set("openai", "qd-detr", "cnn14"),
     }

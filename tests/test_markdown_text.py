@@ -40,7 +40,7 @@ def test_tables_have_their_columns_aligned() -> None:
 def test_a_table_too_wide_for_a_terminal_is_told_row_by_row() -> None:
     table = f"| set | photos | terms |\n|---|---|---|\n| Flickr8k | 5,740 | {'long ' * 30}|"
     first, second, third, *_ = as_text(table).split("\n")
-    assert (first, second) == ("Flickr8k", "    photos: 5,740")
+    assert (first, second) == ("set: Flickr8k", "    photos: 5,740")
     assert third.startswith("    terms: long long")
 
 

@@ -7,11 +7,12 @@ from another, that text tower is loaded for the sound alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search.graph import open_graph
 from search.text.base import EncodedQuery, TextEncoder
 from search.text.choice import text_encoder
 from storage.bundles import (
@@ -24,9 +25,6 @@ from storage.bundles import (
 )
 from storage.errors import BundleError, EncoderMismatch
 from storage.records import SoundStamp
-
-if TYPE_CHECKING:
-    import onnxruntime  # type: ignore[import-untyped]
 
 
 class SoundText:
@@ -132,16 +130,9 @@ def _reads(encoder: EncoderBundle, words: SoundWords) -> bool:
     return encoder.text.sentence is not None and checksum == words.text_sha256
 
 
-def _network(name: str, words: SoundWords) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+def _network(name: str, words: SoundWords) -> Any:
     try:
-        return onnxruntime.InferenceSession(
-            str(words.file), options, providers=["CPUExecutionProvider"]
-        )
+        return open_graph(words.file, threads=1)
     except Exception as error:  # the library raises bare Exception subclasses
         raise BundleError(
             f"The words of the sound tower {name!r} cannot be loaded ({error}): install reelseek "

@@ -135,13 +135,6 @@ def text_input(query: EncodedQuery) -> NDArray[np.float32]:
     return unit.astype(np.float32)
 
 
-def cuts_within(segment: SegmentView) -> NDArray[np.float64]:
-    """Times of the cuts inside the segment, ascending, and of its own two ends."""
-    first_s, last_s = segment.times_s[0, 0], segment.times_s[-1, 1]
-    cuts_s = np.unique(segment.scenes_s)
-    return np.unique([first_s, *cuts_s[(cuts_s > first_s) & (cuts_s < last_s)], last_s])
-
-
 def _cuts(segment: SegmentView) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """For each clip whether a scene begins in it, and where in it: 0 at its start, 1 at its end."""
     starts_s, ends_s = segment.times_s.T

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from search.graph import open_graph
 from search.moments.base import SegmentView, Span
 from search.moments.qd_detr_inputs import (
     INPUT_NAMES,
@@ -52,14 +53,8 @@ class QdDetrHead:
         Raises:
             BundleError: the file cannot be loaded, or holds a network for other widths.
         """
-        import onnxruntime  # type: ignore[import-untyped]
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(file), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_graph(file)
         except Exception as error:  # onnxruntime raises bare Exception subclasses
             raise BundleError(
                 f"The moment head {head_id!r} cannot be loaded from {file} ({error}): import it "

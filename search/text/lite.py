@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from search.graph import open_graph
 from search.text.base import EncodedQuery
 from storage.bundles import EncoderBundle
 from storage.errors import BundleError, QueryError
@@ -19,16 +20,11 @@ class LiteTextEncoder:
         Raises:
             BundleError: a file of the bundle cannot be loaded.
         """
-        import onnxruntime  # type: ignore[import-untyped]
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         try:
             self._tokenizer = Tokenizer.from_file(str(bundle.text.tokenizer))
-            self._session = onnxruntime.InferenceSession(
-                str(bundle.text.file), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_graph(bundle.text.file)
         except Exception as error:  # both libraries raise bare Exception subclasses
             raise BundleError(
                 f"The text network of the bundle {bundle.manifest.name!r} cannot be loaded "

